@@ -1,0 +1,37 @@
+# make lab    JupyterLab on notebooks/00_quickstart.ipynb   (ARGS=--no-browser and any other option of jupyter lab)
+# make test   every check                                   (ONLY="ruff-check mypy" for some of them)
+# make build  the front end only
+# make dist   wheel and sdist in dist/
+# make clean  takes away what the others made
+# Each prepares what it needs first; PYTHON=python3.12 says which Python makes .venv.
+
+ARGS ?=
+ONLY ?=
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+NOTEBOOK := notebooks/00_quickstart.ipynb
+IN_VENV := .venv/bin/python
+
+.PHONY: lab test build dist clean python
+
+lab: python
+	$(PYTHON) .setup/prepare.py lab
+	$(IN_VENV) -m jupyterlab --LabApp.default_url=/lab/tree/$(NOTEBOOK) $(ALLOW_ROOT) $(ARGS)
+
+test: python
+	$(PYTHON) .setup/prepare.py test
+	$(IN_VENV) .setup/checks.py $(ONLY)
+
+build: python
+	$(PYTHON) .setup/prepare.py build
+
+dist: python
+	$(PYTHON) .setup/prepare.py test
+	$(IN_VENV) -m hatchling build -t wheel -t sdist
+
+clean:
+	rm -rf .venv dist js/node_modules js/lib memviz_widgets/labextension memviz_widgets/nbextension memviz_widgets/static
+
+python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 or newer found; name one: make PYTHON=/path/to/python3 lab"; exit 1; }

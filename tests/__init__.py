@@ -1,0 +1,1 @@
+"""The tests; folders mirror memviz_widgets/, browser/ drives a real JupyterLab."""
