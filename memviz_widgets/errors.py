@@ -1,0 +1,75 @@
+"""Every exception of the package, one sentence each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class MemvizError(Exception):
+    """Base of every error of this package."""
+
+
+class UnknownOptionError(MemvizError, TypeError):
+    """A keyword that the called class or function does not have."""
+
+
+class ModelError(MemvizError, TypeError):
+    """What was given as a model is not one that hooks can be put on."""
+
+
+class InputError(MemvizError, TypeError):
+    """What was given as the model's input cannot be passed to it as it stands."""
+
+
+class LayersError(MemvizError, ValueError):
+    """A pattern in ``layers=`` that matches no module of the model."""
+
+
+class DimsError(MemvizError, ValueError):
+    """An entry of ``dims=`` that does not fit the model or the tensor it names."""
+
+
+class BudgetError(MemvizError, ValueError):
+    """A byte budget that is not a number of bytes."""
+
+
+class ForwardError(MemvizError, RuntimeError):
+    """The model's own forward raised: ``__cause__`` is its error, ``cache`` what was recorded before it."""
+
+    cache: Any = None
+
+
+class UnknownRecordError(MemvizError, ValueError):
+    """A path, kind, call or item that was not recorded."""
+
+
+class NotKeptError(MemvizError, RuntimeError):
+    """A record whose values were not kept; the text says why and how to get them."""
+
+
+class ClosedError(MemvizError, RuntimeError):
+    """A cache that was closed and has no values any more."""
+
+
+def nearest_hint(given: str, known: Iterable[str]) -> str:
+    """``"; nearest is 'name'"`` for the known name most like ``given``, or ``""`` when none is like it."""
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.4)
+    return f"; nearest is {close[0]!r}" if close else ""
+
+
+class PageRefusedError(MemvizError, ValueError):
+    """A page or value that cannot be had: no such record, kind, page or cell, or a record without a value."""
+
+
+class UnknownColormapError(MemvizError, ValueError):
+    """A colour map that is not among the built-in ones."""
+
+
+class SourceError(MemvizError, TypeError):
+    """What was given to a view is neither a model with its input nor a cache."""
+
+
+class SelectionError(MemvizError, ValueError):
+    """An index or a layer's name that the recording does not have."""

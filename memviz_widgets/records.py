@@ -1,0 +1,83 @@
+"""TensorRecord and TensorStats: what is known about one recorded tensor, without the tensor.
+
+In: nothing. Out: the two frozen dataclasses that every later stage reads, and the words for dims.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DIMS = ("batch", "time", "channel", "height", "width", "depth", "head", "query", "key", "slot", "call", "step")
+"""The dims vocabulary. Other names ("layer", "axis0", a user's own) are allowed; these have a meaning to the views."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorStats:
+    """Numbers about all elements of one tensor. Complex tensors: of |z|. Bool: of 0 and 1.
+
+    Attributes:
+        min: Smallest finite value, None when there is none.
+        max: Largest finite value, None when there is none.
+        mean: Mean of the finite values, summed in float64; None when there is none.
+        std: Population standard deviation of the finite values; None when there is none.
+        zeros: Share of all elements that are exactly zero, 0..1.
+        nan: Number of NaN elements.
+        posinf: Number of +Inf elements.
+        neginf: Number of -Inf elements.
+        count: Number of elements.
+    """
+
+    min: float | None
+    max: float | None
+    mean: float | None
+    std: float | None
+    zeros: float
+    nan: int
+    posinf: int
+    neginf: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """One tensor that one call of one module returned.
+
+    Attributes:
+        index: Position in the recording, in order of completion; unique within a cache.
+        path: Name of the module in ``model.named_modules()``; "" is the model itself.
+        module_type: Class name of the module, as it was when the call ended.
+        call: Which call of this module, 0 = the one entered first.
+        kind: What the tensor is to the module: "output".
+        item: "" when the module returned this tensor itself, else its place in the result: "0", "1.0", "logits".
+        dims: One name per axis, see :data:`DIMS`.
+        shape: Size per axis.
+        dtype: torch's name without "torch.": "float32"; "" when the result is no tensor.
+        device: "cpu", "cuda:0", ...; "" when the result is no tensor.
+        nbytes: Bytes of all elements, before views share any.
+        stats: Statistics of the values, or None when they could not be read.
+        kept: Whether the cache holds the values.
+        note: Why there are no values, or what is special about them; "" when nothing is.
+        residual: Largest error of a value that was recovered instead of read; None when it was read.
+    """
+
+    index: int
+    path: str
+    module_type: str
+    call: int
+    kind: str
+    item: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    nbytes: int
+    stats: TensorStats | None
+    kept: bool
+    note: str
+    residual: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Path and item as one readable name: ``"encoder.lstm[0]"``, ``"(model)"`` for the model's own output."""
+        name = self.path or "(model)"
+        return f"{name}[{self.item}]" if self.item else name
