@@ -1,0 +1,186 @@
+"""What torch's own modules define about their axes. Pure functions of types and shapes.
+
+In: a module, the place in its result, shapes. Out: dims, or None where the type defines nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from torch import nn
+
+Dims = tuple[str, ...]
+SPACE: dict[int, Dims] = {1: ("time",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+"""Spatial dims of the 1d, 2d and 3d modules."""
+
+
+class Seen(NamedTuple):
+    """An input of a call: its shape and its dims, None when nobody knows."""
+
+    shape: tuple[int, ...]
+    dims: Dims | None
+
+
+def channels_last(rank: int) -> Dims | None:
+    """(batch, places..., channel): the order of Linear, Embedding and LayerNorm; None above five axes."""
+    return {1: ("channel",), 2: ("batch", "channel")}.get(rank) or _around(rank, ("batch",), ("channel",))
+
+
+def channels_first(rank: int) -> Dims | None:
+    """(batch, channel, places...): the order of convolutions; None above five axes."""
+    return {1: ("channel",), 2: ("batch", "channel")}.get(rank) or _around(rank, ("batch", "channel"), ())
+
+
+def _around(rank: int, before: Dims, after: Dims) -> Dims | None:
+    space = SPACE.get(rank - 2)
+    return (*before, *space, *after) if space else None
+
+
+def spatial_rank(module: nn.Module) -> int:
+    """1, 2 or 3 for torch's 1d, 2d, 3d modules and classes derived from them, else 0."""
+    for base in type(module).__mro__:
+        digit = re.search(r"([123])d$", base.__name__) if base.__module__.startswith("torch.nn.") else None
+        if digit:
+            return int(digit[1])
+    return 0
+
+
+def dims_by_type(module: nn.Module, item: str, shape: tuple[int, ...], inputs: list[Seen]) -> Dims | None:
+    """Dims that follow from the module's type, or None."""
+    dims = _by_type(module, item, shape, inputs)
+    return dims if dims is not None and len(dims) == len(shape) else None
+
+
+def _by_type(module: nn.Module, item: str, shape: tuple[int, ...], inputs: list[Seen]) -> Dims | None:
+    rank = len(shape)
+    dims: Dims | None
+    if isinstance(module, nn.RNNBase):
+        dims = _recurrent(module, item, rank)
+    elif isinstance(module, nn.MultiheadAttention):
+        dims = _attention(module, item, rank, inputs)
+    elif isinstance(module, TRANSFORMERS):
+        dims = _sequence(_is_batch_first(module), rank)
+    elif isinstance(module, (nn.Linear, nn.Bilinear)):
+        dims = _projected(rank, inputs)
+    elif isinstance(module, (nn.Embedding, nn.EmbeddingBag, nn.RNNCellBase)):
+        dims = channels_last(rank)
+    elif isinstance(module, nn.Flatten):
+        dims = _flattened(module, inputs)
+    elif isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
+        dims = channels_first(rank)
+    else:
+        dims = _spatial(module, rank, inputs) or _by_name(module, item, shape)
+    return dims
+
+
+TRANSFORMERS = (
+    nn.TransformerEncoderLayer,
+    nn.TransformerDecoderLayer,
+    nn.TransformerEncoder,
+    nn.TransformerDecoder,
+    nn.Transformer,
+)
+
+
+def _recurrent(module: nn.RNNBase, item: str, rank: int) -> Dims | None:
+    """``output`` is item "0"; the last states are items "1" (GRU, RNN), "1.0" and "1.1" (LSTM)."""
+    if item == "0.data":
+        return ("time", "channel")
+    if item == "0":
+        return _sequence(module.batch_first, rank)
+    return ("layer", "channel") if rank == 2 else ("layer", "batch", "channel")
+
+
+def _sequence(batch_first: bool, rank: int) -> Dims | None:
+    """(B, T, C) or (T, B, C), or (T, C) without a batch."""
+    if rank == 2:
+        return ("time", "channel")
+    return ("batch", "time", "channel") if batch_first else ("time", "batch", "channel")
+
+
+def _attention(module: nn.MultiheadAttention, item: str, rank: int, inputs: list[Seen]) -> Dims | None:
+    """Output (item "0") and weights (item "1"): averaged over heads or not, with a batch or without."""
+    if item == "0":
+        return _sequence(module.batch_first, rank)
+    batched = not inputs or len(inputs[0].shape) == 3
+    heads = rank - 2 - batched
+    return (*(("batch",) if batched else ()), *(("head",) if heads else ()), "query", "key")
+
+
+def _is_batch_first(module: nn.Module) -> bool:
+    """Whether a transformer puts the batch first; its attention layers know."""
+    return any(part.batch_first for part in module.modules() if isinstance(part, nn.MultiheadAttention))
+
+
+def _projected(rank: int, inputs: list[Seen]) -> Dims | None:
+    """A Linear replaces the last axis by channels and leaves the others what they were."""
+    known = inputs[0].dims if inputs else None
+    if known and len(known) == rank and "channel" not in known[:-1]:
+        return (*known[:-1], "channel")
+    return channels_last(rank)
+
+
+def _flattened(module: nn.Flatten, inputs: list[Seen]) -> Dims | None:
+    """The merged axes are channels if channels are among them, else places one after another: time."""
+    known = inputs[0].dims if inputs else None
+    if not known:
+        return None
+    start, end = (axis % len(known) for axis in (module.start_dim, module.end_dim))
+    merged = known[start : end + 1]
+    name = merged[0] if len(merged) == 1 else "channel" if "channel" in merged else "time"
+    dims = (*known[:start], name, *known[end + 1 :])
+    return dims if len(set(dims)) == len(dims) else None
+
+
+def _spatial(module: nn.Module, rank: int, inputs: list[Seen]) -> Dims | None:
+    """1d, 2d and 3d modules. Convolutions define the axes; pooling and padding keep the meaning they find."""
+    size = spatial_rank(module)
+    if not size or rank not in (size + 1, size + 2):
+        return None
+    known = inputs[0].dims if inputs and not isinstance(module, nn.modules.conv._ConvNd) else None
+    if known and len(known) == rank:
+        return known
+    return ("batch", "channel", *SPACE[size])[-rank:] if rank == size + 2 else ("channel", *SPACE[size])
+
+
+def _by_name(module: nn.Module, item: str, shape: tuple[int, ...]) -> Dims | None:
+    """Conventions of model libraries: attention weights as a further item of a module, keys and values of a cache."""
+    if len(shape) != 4 or not item:
+        return None
+    if item.rsplit(".", maxsplit=1)[-1] in ("keys", "values"):
+        return ("batch", "head", "time", "channel")
+    attends = "attn" in type(module).__name__.lower() or "attention" in type(module).__name__.lower()
+    if "attentions" in item or (attends and item != "0"):
+        return ("batch", "head", "query", "key")
+    return None
+
+
+def input_dims(module: nn.Module, position: int, shape: tuple[int, ...]) -> Dims | None:
+    """Dims of an input that only the module's type tells: sequences of recurrent layers and transformers."""
+    rank = len(shape)
+    if isinstance(module, nn.RNNBase):
+        dims = _sequence(module.batch_first, rank) if position == 0 else None
+    elif isinstance(module, nn.MultiheadAttention):
+        dims = _sequence(module.batch_first, rank) if position < 3 else None
+    elif isinstance(module, TRANSFORMERS):
+        targets = 1 if isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerEncoder)) else 2
+        dims = _sequence(_is_batch_first(module), rank) if position < targets else None
+    else:
+        dims = None
+    return dims if dims is not None and len(dims) == rank else None
+
+
+def dims_by_rank(module: nn.Module, shape: tuple[int, ...], batch_size: int | None) -> Dims:
+    """The usual meaning of that many axes, when nothing else is known.
+
+    Three axes are (batch, time, channel), four (batch, channel, height, width), five with depth. One axis is the batch
+    when it is as long as the first axis of the model's input, else channels. Above five: axis0, axis1, ...
+    """
+    rank = len(shape)
+    if rank == 1:
+        return ("batch",) if shape[0] == batch_size else ("channel",)
+    last = rank == 3 or isinstance(module, (nn.LayerNorm, getattr(nn, "RMSNorm", nn.LayerNorm)))
+    single = isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1
+    dims = channels_last(rank) if last and not single else channels_first(rank)
+    return dims if dims and rank else tuple(f"axis{axis}" for axis in range(rank))

@@ -1,0 +1,210 @@
+"""The model as it was: everything that a forward may change, saved before and put back after.
+
+In: a model. Out: a context that restores, module by module, attributes, hooks, training flags, buffers, and besides
+them grads and the random generators. Not undone: writes to parameters (the Trace says so, and then nothing is undone,
+so that weights and flags stay a pair) and changes inside objects of the user's own classes that a module holds.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from .grads import GradKeeper
+from .parameters import ParameterWatch
+from .tensors import NO_VALUES, same_bits, tensor_kind, without_repeats
+from .trace import Trace
+
+_CONTAINERS = (dict, OrderedDict, list, set, deque)
+"""Exact types whose contents are put back; a subclass may have rules of its own."""
+
+
+@contextmanager
+def kept_state(model: nn.Module, trace: Trace) -> Iterator[None]:
+    """Save, run the block, put everything back; also after KeyboardInterrupt."""
+    parts = [ModuleKeeper(module) for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+    tensors = TensorKeeper(model, {id(value) for value in model.parameters()})
+    parameters = ParameterWatch(model, tensors.kept)
+    grads = GradKeeper(model)
+    generators = RandomKeeper()
+    try:
+        yield
+    finally:
+        generators.restore()
+        grads.restore(trace)
+        _put_back(parts, tensors, parameters.written(), trace)
+
+
+def _put_back(parts: list[ModuleKeeper], tensors: TensorKeeper, written: list[str], trace: Trace) -> None:
+    """Restore flags always; attributes and tensors unless the forward wrote to weights that they may belong to."""
+    for part in parts:
+        part.restore_flags()
+    if written:
+        trace.remark(
+            f"the forward wrote to the parameter {written[0]!r} (one of {len(written)}), which is not undone; "
+            "buffers and attributes are left as the forward made them, since they may belong to the new weights"
+        )
+        return
+    for part in parts:
+        part.restore()
+    tensors.restore(trace)
+
+
+class ModuleKeeper:
+    """One module's attributes: bindings, contents of builtin containers (hooks, buffers among them), flags."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._type = type(module)
+        self._attributes = dict(module.__dict__)
+        self._contents = {name: _items(value) for name, value in self._attributes.items() if type(value) in _CONTAINERS}
+        self._shape = _structure(module)
+        own = [value for value in (*module._parameters.values(), *module._buffers.values()) if value is not None]
+        self._lazy = any(is_lazy(value) for value in own)
+        self._requires_grad = [(value, value.requires_grad) for value in own]
+
+    def restore_flags(self) -> None:
+        """Put back requires_grad and the training flag, which are the user's in every case."""
+        for value, flag in self._requires_grad:
+            if value.requires_grad != flag and value.is_leaf:
+                value.requires_grad_(flag)
+        self._module.training = bool(self._attributes.get("training", self._module.training))
+
+    def restore(self) -> None:
+        """Put back what changed. A module that got its parameters or parts in this forward stays as it made itself."""
+        module = self._module
+        grown = self._lazy or type(module) is not self._type or _structure(module) != self._shape
+        # FSDP swaps parameters in forward and keeps books about it; undoing the swap would break its books.
+        if grown or hasattr(type(module), "_get_fsdp_state"):
+            return
+        self._restore_attributes(module.__dict__)
+
+    def _restore_attributes(self, current: dict[str, Any]) -> None:
+        for name in [name for name in current if name not in self._attributes]:
+            del current[name]
+        for name, value in self._attributes.items():
+            if current.get(name, self) is not value:
+                current[name] = value
+        for name, items in self._contents.items():
+            if not _same_items(_items(self._attributes[name]), items):
+                _refill(self._attributes[name], items)
+
+
+def _structure(module: nn.Module) -> tuple[object, ...]:
+    """What makes a module another one: names of parameters and buffers' owners, identity of its parts."""
+    return (*module._parameters, *((name, id(part)) for name, part in module._modules.items()))
+
+
+def _items(container: Any) -> list[Any]:
+    """Contents of a builtin container as a flat list, keys before their values."""
+    if isinstance(container, dict):
+        return [entry for pair in container.items() for entry in pair]
+    return list(container)
+
+
+def _same_items(now: list[Any], before: list[Any]) -> bool:
+    return len(now) == len(before) and all(a is b for a, b in zip(now, before, strict=True))
+
+
+def _refill(container: Any, items: list[Any]) -> None:
+    """Give a builtin container its earlier contents."""
+    container.clear()
+    if isinstance(container, dict):
+        container.update(zip(items[::2], items[1::2], strict=True))
+    elif isinstance(container, set):
+        container.update(items)
+    else:
+        container.extend(items)
+
+
+class TensorKeeper:
+    """Contents of the tensors that a model may write to: buffers, tensors in attributes, weights with max_norm."""
+
+    def __init__(self, model: nn.Module, parameter_ids: set[int]) -> None:
+        self.kept: set[int] = set()
+        self._saved: list[tuple[str, Tensor, Tensor]] = []
+        for path, module in model.named_modules():
+            for name, value in _writable_tensors(module, parameter_ids):
+                if id(value) not in self.kept and not is_lazy(value) and tensor_kind(value) not in NO_VALUES:
+                    self.kept.add(id(value))
+                    self._saved.append((f"{path}.{name}".lstrip("."), value, _copy(value)))
+
+    def restore(self, trace: Trace) -> None:
+        """Write earlier contents back. Compared by value: BatchNorm writes without a version bump."""
+        for name, value, saved in self._saved:
+            self._restore_one(name, value, saved, trace)
+
+    @staticmethod
+    def _restore_one(name: str, value: Tensor, saved: Tensor, trace: Trace) -> None:
+        try:
+            write_back(value, saved)
+        except (RuntimeError, TypeError, NotImplementedError) as error:
+            trace.remark(f"the tensor {name!r} could not be put back: {error}")
+
+
+def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tuple[str, Tensor]]:
+    """(name, tensor) of buffers, attributes, tensors one level inside attributes, and weights that forward renorms."""
+    if getattr(module, "max_norm", None) is not None and isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
+        yield "weight", module.weight
+    yield from ((name, value) for name, value in module._buffers.items() if value is not None)
+    if isinstance(module, torch.jit.ScriptModule):
+        return
+    for name, value in module.__dict__.items():
+        if name in ("_parameters", "_buffers", "_modules"):
+            continue
+        if isinstance(value, (list, tuple, deque, set)):
+            inside = list(value)
+        else:
+            inside = list(value.values()) if type(value) in (dict, OrderedDict) else [value]
+        for entry in inside:
+            if isinstance(entry, Tensor) and id(entry) not in parameter_ids:
+                yield name, entry
+
+
+def _copy(value: Tensor) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():
+        return value.detach().clone()
+
+
+def write_back(value: Tensor, saved: Tensor) -> None:
+    """Give ``value`` the saved contents, in place and without a version bump, unless it has them already."""
+    if same_bits(value, saved):
+        return
+    with torch.no_grad():
+        if value.is_inference():
+            with torch.inference_mode():
+                value.copy_(saved)
+        elif value.shape != saved.shape or value.layout is not torch.strided:
+            value.data = saved
+        else:
+            # Through .data: a version bump would break the backward of a graph that saved this tensor.
+            without_repeats(value.data).copy_(without_repeats(saved.expand(value.shape)))
+
+
+class RandomKeeper:
+    """States of the random generators: torch on the CPU and on accelerators in use, Python, numpy."""
+
+    def __init__(self) -> None:
+        self._torch = torch.get_rng_state()
+        self._python = random.getstate()
+        numpy = sys.modules.get("numpy")
+        self._numpy: Any = numpy.random.get_state() if numpy else None
+        # Asking a device that was never used would initialise it, which takes memory and seconds.
+        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+
+    def restore(self) -> None:
+        """Put the states back."""
+        torch.set_rng_state(self._torch)
+        random.setstate(self._python)
+        if self._numpy is not None:
+            sys.modules["numpy"].random.set_state(self._numpy)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state_all(self._cuda)

@@ -1,0 +1,163 @@
+"""Statistics of a tensor, exact to float64, with temporaries of a few MiB whatever its size.
+
+In: a live tensor of any dtype and layout. Out: TensorStats. Mean and variance of chunks are merged by the parallel
+formula of Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..records import TensorStats
+from .tensors import tensor_kind, without_repeats
+
+CHUNK_CPU = 1 << 16
+"""Elements per chunk on the CPU: 512 KiB of float64 stay in the cache; 4 times faster than 1 Mi elements."""
+CHUNK_DEVICE = 1 << 22
+"""Elements per chunk on an accelerator, where each chunk costs one synchronisation."""
+SAFE_SQUARES = (1e-120, 1e120)
+"""Magnitudes whose squares neither overflow nor vanish in float64; others are scaled first."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What has been seen so far: counts of all elements, moments of the finite ones."""
+
+    count: int = 0
+    zero: int = 0
+    nan: int = 0
+    posinf: int = 0
+    neginf: int = 0
+    finite: int = 0
+    lo: float = math.inf
+    hi: float = -math.inf
+    mean: float = 0.0
+    squares: float = 0.0
+
+    def add(self, finite: int, lo: float, hi: float, mean: float, squares: float) -> None:
+        """Merge ``finite`` more values of which these are the moments (squares: sum of squared deviations)."""
+        if not finite:
+            return
+        total = self.finite + finite
+        delta = mean - self.mean
+        self.squares += squares + delta * delta * (self.finite * finite / total)
+        self.mean += delta * (finite / total)
+        self.finite = total
+        self.lo, self.hi = min(self.lo, lo), max(self.hi, hi)
+
+
+def tensor_stats(tensor: Tensor) -> TensorStats:
+    """Statistics of all elements of ``tensor``.
+
+    Raises:
+        RuntimeError: for a dtype that torch cannot convert (float4) and for tensors without values.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        kind = tensor_kind(tensor)
+        pieces, implied_zeros = _pieces(tensor.detach(), kind)
+        repeats = [piece.numel() // max(1, without_repeats(piece).numel()) for piece in pieces]
+        tally = _tally(pieces, repeats, implied_zeros, 1.0)
+        largest = max(abs(tally.lo), abs(tally.hi)) if tally.finite else 0.0
+        scale = 1.0
+        if largest and not SAFE_SQUARES[0] < largest < SAFE_SQUARES[1]:
+            # A power of two, so that scaling rounds nothing.
+            scale = 2.0 ** (math.frexp(largest)[1] - 1)
+            scaled = _tally(pieces, repeats, implied_zeros, scale)
+            tally.mean, tally.squares = scaled.mean, scaled.squares
+        return _result(tally, scale)
+
+
+def _result(tally: _Tally, scale: float) -> TensorStats:
+    """The tally as statistics; ``scale`` undoes the division of the moments."""
+    zeros = tally.zero / tally.count if tally.count else 0.0
+    rest = (zeros, tally.nan, tally.posinf, tally.neginf, tally.count)
+    if not tally.finite:
+        return TensorStats(None, None, None, None, *rest)
+    if tally.lo == tally.hi:
+        return TensorStats(tally.lo, tally.hi, tally.lo, 0.0, *rest)
+    mean = min(max(tally.mean * scale, tally.lo), tally.hi)
+    return TensorStats(tally.lo, tally.hi, mean, math.sqrt(tally.squares / tally.finite) * scale, *rest)
+
+
+def _pieces(tensor: Tensor, kind: str) -> tuple[list[Tensor], int]:
+    """Strided tensors that hold the values, and the number of zeros that a sparse layout leaves out."""
+    if kind == "dtensor":
+        return [tensor.to_local()], 0  # type: ignore[attr-defined]
+    if kind == "nested":
+        return list(tensor.unbind()), 0
+    if kind == "quantized":
+        return [tensor.dequantize()], 0
+    if kind == "mkldnn":
+        return [tensor.to_dense()], 0
+    if kind == "sparse":
+        values = tensor.coalesce().values() if tensor.layout is torch.sparse_coo else tensor.values()
+        return [values], tensor.numel() - values.numel()
+    return [tensor if type(tensor) is Tensor else tensor.as_subclass(Tensor)], 0
+
+
+def _tally(pieces: list[Tensor], repeats: list[int], implied_zeros: int, scale: float) -> _Tally:
+    """Count and merge everything; the moments are those of the values divided by ``scale``."""
+    tally = _Tally(count=implied_zeros, zero=implied_zeros)
+    tally.add(implied_zeros, 0.0, 0.0, 0.0, 0.0)
+    for piece, repeat in zip(pieces, repeats, strict=True):
+        limit = CHUNK_CPU if piece.device.type == "cpu" else CHUNK_DEVICE
+        for chunk in chunks(without_repeats(piece), limit):
+            _add_chunk(tally, _doubles(chunk), repeat, scale)
+    return tally
+
+
+def chunks(tensor: Tensor, limit: int) -> Iterator[Tensor]:
+    """Flat pieces of at most ``limit`` elements: views where the memory is dense, else small copies."""
+    if not tensor.numel():
+        return
+    if tensor.numel() <= limit:
+        yield tensor.reshape(-1)
+        return
+    strides = tensor.stride()
+    order = sorted(range(tensor.dim()), key=lambda axis: -strides[axis])
+    in_memory_order = tensor.permute(order)  # channels_last and transposed tensors are dense in another order
+    if in_memory_order.is_contiguous():
+        yield from in_memory_order.view(-1).split(limit)
+    else:
+        axis = max(range(tensor.dim()), key=tensor.size)
+        for half in tensor.split((tensor.size(axis) + 1) // 2, dim=axis):
+            yield from chunks(half, limit)
+
+
+def _doubles(chunk: Tensor) -> Tensor:
+    """A fresh float64 copy of a chunk; |z| for complex numbers."""
+    if chunk.device.type == "mps":
+        chunk = chunk.cpu()  # Apple's GPU has no float64
+    if chunk.is_complex():
+        return chunk.to(torch.complex128).abs()
+    if chunk.dtype.itemsize == 1 and chunk.is_floating_point():
+        chunk = chunk.to(torch.float32)  # float8 converts to float32 only
+    return chunk.to(torch.float64, copy=True)
+
+
+def _add_chunk(tally: _Tally, values: Tensor, repeat: int, scale: float) -> None:
+    """Add one chunk, each of whose values stands ``repeat`` times. Overwrites ``values``."""
+    count = values.numel()
+    lo, hi = torch.aminmax(values)
+    if not math.isfinite(float(lo) + float(hi)) and not bool(values.isfinite().all()):
+        tally.nan += int(values.isnan().sum()) * repeat
+        tally.posinf += int(torch.isposinf(values).sum()) * repeat
+        tally.neginf += int(torch.isneginf(values).sum()) * repeat
+        bad = count - int(values.isfinite().sum())
+        tally.count += bad * repeat
+        values = values[values.isfinite()]
+        if values.numel():
+            _add_chunk(tally, values, repeat, scale)
+        return
+    tally.count += count * repeat
+    tally.zero += (count - int(torch.count_nonzero(values))) * repeat
+    if scale != 1.0:
+        values.div_(scale)
+    mean = values.mean()
+    values.sub_(mean)
+    tally.add(count * repeat, float(lo), float(hi), float(mean), float(torch.dot(values, values)) * repeat)

@@ -1,0 +1,170 @@
+"""What a tensor is, what it costs to hold, and a copy of it that nothing changes afterwards.
+
+In: any tensor a model may return, of any layout, subclass or mode. Out: a Sight (shape, dtype, bytes, note); snapshots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NO_VALUES = {
+    "functorch": "inside vmap or another functorch transform: the tensor is gone afterwards, shape only",
+    "fake": "fake tensor: it has no values, shape only",
+    "meta": "on the meta device: it has no values, shape only",
+    "wrapper": "a tensor subclass that wraps other tensors: shape only",
+}
+STANDS_FOR = {
+    "nested": "nested tensor, shown padded with zeros to its largest part; statistics are without the padding",
+    "sparse": "sparse tensor, shown dense; statistics count the implied zeros",
+    "quantized": "quantized tensor, shown dequantized",
+    "mkldnn": "mkldnn tensor, shown in the plain layout",
+    "dtensor": "DTensor: the shard of this rank only",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What can be said of a tensor without reading a value.
+
+    Attributes:
+        kind: "dense", or a key of NO_VALUES or STANDS_FOR.
+        shape: Shape of the dense tensor that stands for it.
+        dtype: torch's name without "torch.".
+        device: Device as text.
+        nbytes: Bytes of all elements of that dense tensor.
+        note: A sentence, "" for a dense tensor.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    nbytes: int
+    note: str
+
+    @property
+    def readable(self) -> bool:
+        """Whether there are values to read."""
+        return self.kind not in NO_VALUES
+
+
+def tensor_kind(tensor: Tensor) -> str:
+    """Say "dense" for a plain tensor, else the key of NO_VALUES or STANDS_FOR that describes it."""
+    functorch = getattr(torch._C, "_functorch", None)
+    if functorch is not None and functorch.is_functorch_wrapped_tensor(tensor):
+        return "functorch"
+    # By name: importing torch.distributed.tensor or the fake tensor machinery costs seconds and may be impossible.
+    named = {"FakeTensor": "fake", "FunctionalTensor": "fake", "DTensor": "dtensor"}.get(type(tensor).__name__)
+    return named or _layout_kind(tensor)
+
+
+def _layout_kind(tensor: Tensor) -> str:
+    if tensor.device.type == "meta":
+        kind = "meta"
+    elif tensor.is_nested:
+        kind = "nested"
+    elif tensor.is_quantized:
+        kind = "quantized"
+    elif tensor.layout is not torch.strided:
+        kind = "mkldnn" if tensor.is_mkldnn else "sparse"
+    else:
+        # Subclasses that carry other tensors (torchao, AsyncCollectiveTensor) announce it with this method.
+        kind = "wrapper" if hasattr(type(tensor), "__tensor_flatten__") else "dense"
+    return kind
+
+
+def look(tensor: Tensor) -> Sight:
+    """Describe a tensor without reading its values."""
+    kind = tensor_kind(tensor)
+    shape = padded_shape(tensor) if kind == "nested" else tuple(int(size) for size in _local(tensor, kind).shape)
+    dtype = torch.float32 if kind == "quantized" else tensor.dtype
+    count = 1
+    for size in shape:
+        count *= size
+    note = NO_VALUES.get(kind) or STANDS_FOR.get(kind, "")
+    return Sight(kind, shape, str(dtype).removeprefix("torch."), str(tensor.device), count * dtype.itemsize, note)
+
+
+def _local(tensor: Tensor, kind: str) -> Tensor:
+    """The shard of this rank. Never ``full_tensor()``: a collective that one rank starts alone hangs for ever."""
+    if kind != "dtensor":
+        return tensor
+    local: Tensor = tensor.to_local()  # type: ignore[attr-defined]
+    return local
+
+
+def padded_shape(nested: Tensor) -> tuple[int, ...]:
+    """Shape that holds every part of a nested tensor: (number of parts, largest size per axis)."""
+    parts = [tuple(part.shape) for part in nested.unbind()]
+    return (len(parts), *(max(sizes) for sizes in zip(*parts, strict=True)))
+
+
+def without_repeats(tensor: Tensor) -> Tensor:
+    """The view that leaves out what ``expand`` repeated: each axis of stride 0 becomes size 1."""
+    for axis, (size, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True)):
+        if stride == 0 and size > 1:
+            tensor = tensor.narrow(axis, 0, 1)
+    return tensor
+
+
+def held_nbytes(tensor: Tensor, sight: Sight) -> int:
+    """Bytes that :func:`snapshot` of this tensor will occupy."""
+    if sight.kind != "dense" or not sight.nbytes:
+        return sight.nbytes
+    return without_repeats(tensor).numel() * tensor.element_size()
+
+
+def dense_tensor(tensor: Tensor, kind: str) -> Tensor:
+    """The plain, detached, strided tensor that stands for ``tensor``; shares its memory when it is one already."""
+    tensor = _local(tensor, kind).detach()
+    if kind == "nested":
+        padded: Tensor = torch.nested.to_padded_tensor(tensor, 0.0)
+        return padded
+    if kind == "quantized":
+        return tensor.dequantize()
+    if kind in ("sparse", "mkldnn"):
+        return tensor.to_dense()
+    # A subclass's own __torch_function__ must not see (or veto) what we do with a copy.
+    return tensor if type(tensor) is Tensor else tensor.as_subclass(Tensor)
+
+
+def snapshot(tensor: Tensor, kind: str = "dense") -> Tensor:
+    """A contiguous copy that shares no memory with the model; an expanded tensor stays expanded.
+
+    The copy is a normal tensor also when the model runs under inference_mode, so that a user can compute with it.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        dense = dense_tensor(tensor, kind)
+        copy = without_repeats(dense).clone(memory_format=torch.contiguous_format)
+        return copy.resolve_conj().resolve_neg().expand(dense.shape)
+
+
+def version_of(tensor: Tensor) -> int | None:
+    """The counter that in-place writes bump, or None for a tensor that has none (inference tensors, transforms)."""
+    try:
+        return int(tensor._version)
+    except (RuntimeError, AttributeError):
+        return None
+
+
+def same_bits(live: Tensor, held: Tensor) -> bool:
+    """Whether two plain tensors hold the same values; NaN equals NaN. False when that cannot be told."""
+    if live.shape != held.shape or live.dtype != held.dtype or live.device != held.device:
+        return False
+    try:
+        return torch.equal(_as_integers(without_repeats(live)), _as_integers(without_repeats(held)))
+    except RuntimeError:
+        return False
+
+
+def _as_integers(tensor: Tensor) -> Tensor:
+    """The same bytes seen as integers, so that comparing takes NaN for NaN."""
+    tensor = tensor.detach()
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    tensor = tensor.resolve_neg()
+    sizes = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return tensor.view(sizes[tensor.element_size()])

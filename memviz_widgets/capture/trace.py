@@ -1,0 +1,88 @@
+"""What a forward tells about the model besides its tensors: names, modules that never ran, modules without hooks.
+
+In: the model, then the hooks as they fire. Out: a Trace that the cache keeps (names only, never a module).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+COMPILED_PREFIX = "_orig_mod"
+"""The attribute in which torch.compile's wrapper keeps the user's module; it is no name that the user gave."""
+
+
+class Site(NamedTuple):
+    """A module that gets hooks, and its path."""
+
+    module: nn.Module
+    path: str
+
+
+@dataclass(slots=True)
+class Trace:
+    """Names and events of one capture.
+
+    Attributes:
+        names: Every name of every module -> its path, the first name. A shared module has several names.
+        types: Path -> class name when the capture began.
+        callable_paths: Paths of modules that have a forward (a ModuleList has none).
+        opaque: Path -> a sentence, for modules that take no hooks.
+        fired: Paths whose module was entered.
+        remarks: Sentences about what could not be recorded or restored.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    callable_paths: list[str] = field(default_factory=list)
+    opaque: dict[str, str] = field(default_factory=dict)
+    fired: set[str] = field(default_factory=set)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def never_called(self) -> tuple[str, ...]:
+        """Paths of modules with a forward that was not called, in the order of ``named_modules()``."""
+        return tuple(path for path in self.callable_paths if path not in self.fired and path not in self.opaque)
+
+    def remark(self, sentence: str) -> None:
+        """Keep a sentence once."""
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)
+
+
+def survey(model: nn.Module, trace: Trace) -> list[Site]:
+    """Fill the trace with the model's names and return the modules to hook, each once.
+
+    A wrapper of torch.compile is left out: its module stands for it, under its name.
+    """
+    sites: list[Site] = []
+    paths: dict[int, str] = {}
+    for raw_name, module in model.named_modules(remove_duplicate=False):
+        name = ".".join(part for part in raw_name.split(".") if part != COMPILED_PREFIX)
+        if is_compiled_wrapper(module):
+            continue
+        if id(module) in paths:
+            trace.names.setdefault(name, paths[id(module)])
+            continue
+        paths[id(module)] = trace.names[name] = name
+        trace.types[name] = type_name(module)
+        if isinstance(module, torch.jit.ScriptModule):
+            trace.opaque[name] = f"{name!r} is a {type_name(module)} compiled by TorchScript; it takes no hooks"
+            continue
+        sites.append(Site(module, name))
+        if type(module).forward is not nn.Module.forward:
+            trace.callable_paths.append(name)
+    return sites
+
+
+def is_compiled_wrapper(module: nn.Module) -> bool:
+    """Whether a module is the wrapper that ``torch.compile(module)`` returns."""
+    return type(module).__name__ == "OptimizedModule" and COMPILED_PREFIX in module._modules
+
+
+def type_name(module: nn.Module) -> str:
+    """Class name; for TorchScript the name of the class that was compiled."""
+    return str(getattr(module, "original_name", "") or type(module).__name__)

@@ -1,0 +1,1 @@
+"""Capture: model and input to records."""

@@ -1,0 +1,181 @@
+"""Names of axes: torch's own modules, what follows from tensors seen before, defaults, overrides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memviz_widgets import ActivationCache
+from memviz_widgets.errors import DimsError
+
+from .recording import Returns, dims_of
+
+R = torch.randn
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "expected"),
+    [
+        (nn.Conv1d(2, 3, 3), R(1, 2, 9), "batch channel time"),
+        (nn.Conv1d(2, 3, 3), R(2, 9), "channel time"),
+        (nn.Conv2d(2, 3, 3), R(1, 2, 9, 9), "batch channel height width"),
+        (nn.Conv2d(2, 3, 3), R(2, 9, 9), "channel height width"),
+        (nn.ConvTranspose2d(2, 3, 3), R(1, 2, 9, 9), "batch channel height width"),
+        (nn.Conv3d(2, 3, 3), R(1, 2, 5, 5, 5), "batch channel depth height width"),
+        (nn.Conv3d(2, 3, 3), R(2, 5, 5, 5), "channel depth height width"),
+        (nn.Linear(4, 3), R(4), "channel"),
+        (nn.Linear(4, 3), R(2, 4), "batch channel"),
+        (nn.Linear(4, 3), R(2, 5, 4), "batch time channel"),
+        (nn.Linear(4, 3), R(2, 5, 6, 4), "batch height width channel"),
+        (nn.Embedding(9, 4), torch.zeros(2, 5, dtype=torch.long), "batch time channel"),
+        (nn.LayerNorm(4), R(2, 5, 4), "batch time channel"),
+        (nn.LayerNorm(4), R(2, 5, 6, 4), "batch height width channel"),
+        (nn.LayerNorm((4, 5, 6)), R(2, 4, 5, 6), "batch channel height width"),
+        (nn.BatchNorm1d(4), R(2, 4), "batch channel"),
+        (nn.BatchNorm1d(4), R(2, 4, 5), "batch channel time"),
+        (nn.BatchNorm2d(4), R(2, 4, 5, 6), "batch channel height width"),
+        (nn.BatchNorm3d(4), R(2, 4, 5, 6, 7), "batch channel depth height width"),
+        (nn.GroupNorm(2, 4), R(2, 4, 5), "batch channel time"),
+        (nn.InstanceNorm1d(4), R(4, 5), "channel time"),
+        (nn.MaxPool1d(2), R(1, 2, 8), "batch channel time"),
+        (nn.AdaptiveAvgPool2d(1), R(1, 2, 8, 8), "batch channel height width"),
+        (nn.LSTMCell(3, 4), R(2, 3), "batch channel"),
+        (nn.ReLU(), R(2, 3, 4), "batch time channel"),
+        (nn.Identity(), R(2, 3, 4, 5), "batch channel height width"),
+        (nn.Identity(), R(2, 3, 4, 5, 6), "batch channel depth height width"),
+        (nn.Identity(), R(1, 1, 1, 1, 1, 1), "axis0 axis1 axis2 axis3 axis4 axis5"),
+        (nn.Identity(), torch.tensor(1.0), ""),
+    ],
+)
+def test_single_modules(model: nn.Module, x: Tensor, expected: str) -> None:
+    assert " ".join(ActivationCache.capture(model, x).records[0].dims) == expected
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.RNN])
+def test_recurrent_layers(kind: Any) -> None:
+    assert dims_of(kind(3, 4), R(5, 2, 3)) == {"(model)[0]": "time batch channel", "(model)[1]": "layer batch channel"}
+    assert dims_of(kind(3, 4, batch_first=True), R(2, 5, 3))["(model)[0]"] == "batch time channel"
+    assert dims_of(kind(3, 4), R(5, 3)) == {"(model)[0]": "time channel", "(model)[1]": "layer channel"}
+
+
+def test_lstm_has_two_states() -> None:
+    assert dims_of(nn.LSTM(3, 4, 2), R(5, 2, 3)) == {
+        "(model)[0]": "time batch channel",
+        "(model)[1.0]": "layer batch channel",
+        "(model)[1.1]": "layer batch channel",
+    }
+
+
+def test_lstm_of_a_packed_sequence() -> None:
+    packed = nn.utils.rnn.pack_sequence([R(5, 3), R(2, 3)])
+    assert dims_of(nn.LSTM(3, 4), packed)["(model)[0.data]"] == "time channel"
+
+
+def test_attention_output_and_weights() -> None:
+    attention, q = nn.MultiheadAttention(8, 2, batch_first=True), R(2, 5, 8)
+    assert dims_of(attention, q, q, q) == {"(model)[0]": "batch time channel", "(model)[1]": "batch query key"}
+    per_head = ActivationCache.capture(attention, call=lambda m: m(q, q, q, average_attn_weights=False))
+    assert per_head.find("", item="1").dims == ("batch", "head", "query", "key")
+    alone = dims_of(nn.MultiheadAttention(8, 2), q[0], q[0], q[0])
+    assert alone == {"(model)[0]": "time channel", "(model)[1]": "query key"}
+
+
+def test_sequences_that_put_time_first_stay_so_in_every_layer() -> None:
+    dims = dims_of(
+        nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 1, enable_nested_tensor=False), R(5, 2, 8)
+    )
+    assert {text for label, text in dims.items() if "self_attn[1]" not in label} == {"time batch channel"}
+
+
+def test_linear_keeps_the_axes_before_the_last() -> None:
+    class TimeFirst(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn, self.head = nn.GRU(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Any:
+            return self.head(self.rnn(x)[0])
+
+    assert dims_of(TimeFirst(), R(5, 2, 3))["head"] == "time batch channel"
+
+
+def test_container_has_the_dims_of_the_child_whose_tensor_it_returns() -> None:
+    assert dims_of(nn.Sequential(nn.Conv1d(2, 3, 3), nn.ReLU()), R(1, 2, 9)) == {
+        "0": "batch channel time",
+        "1": "batch channel time",
+        "(model)": "batch channel time",
+    }
+
+
+def test_new_tensor_of_a_known_shape_has_the_latest_dims_of_that_shape() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(2, 2, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.add(x, self.conv(x))
+
+    assert dims_of(Residual(), R(1, 2, 9))["(model)"] == "batch channel time"
+
+
+def test_flatten_merges_channels_or_places() -> None:
+    assert dims_of(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten()), R(4, 1, 8, 8))["1"] == "batch channel"
+    assert dims_of(nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(2)), R(4, 1, 8, 8))["1"] == "batch channel time"
+
+
+def test_one_axis_is_the_batch_when_it_is_as_long() -> None:
+    class Score(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.sum(1)
+
+    assert dims_of(Score(), R(7, 3)) == {"(model)": "batch"}
+    assert dims_of(Returns(), lambda: R(7)) == {"(model)": "channel"}
+
+
+def test_attention_weights_of_transformers() -> None:
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(num_hidden_layers=1, hidden_size=16, num_attention_heads=2, intermediate_size=8, vocab_size=9)
+    config._attn_implementation = "eager"
+    ids = torch.zeros(1, 4, dtype=torch.long)
+    cache = ActivationCache.capture(BertModel(config), {"input_ids": ids, "output_attentions": True})
+    assert cache.find("encoder.layer.0.attention.self", item="1").dims == ("batch", "head", "query", "key")
+    assert cache.find("", item="attentions.0").dims == ("batch", "head", "query", "key")
+
+
+def test_overrides_by_pattern_and_item() -> None:
+    model, x = nn.Sequential(nn.Linear(3, 3), nn.GRU(3, 4)), R(2, 5, 3)
+    dims = dims_of(model, x, dims={"0": "sample frame feature", "1[1]": ["stack", "batch", "channel"]})
+    assert dims["0"] == "sample frame feature" and dims["1[1]"] == "stack batch channel"
+
+
+def test_override_of_a_module_leaves_items_that_it_does_not_fit() -> None:
+    q = R(2, 5, 8)
+    dims = dims_of(nn.MultiheadAttention(8, 2), q, q, q, dims={"": "a b c"})
+    assert dims == {"(model)[0]": "a b c", "(model)[1]": "a b c"}
+
+
+@pytest.mark.parametrize(
+    ("dims", "text"),
+    [
+        (
+            {"0": "batch time"},
+            r"dims\['0'\] gives 2 names \(batch time\), but the output of '0' has 3 axes. Give 3 names",
+        ),
+        ({"9.*": "batch"}, r"dims: no module matches '9\.\*' \(3 modules\).*Paths are those of model"),
+        ({"0": "batch batch"}, r"dims\['0'\] is 'batch batch': a name stands twice"),
+        ({"0": ""}, r"dims\['0'\] is '': expected names such as 'batch time channel'"),
+        ({"0": "batch time-step"}, r"'time-step' is no name; write names of letters"),
+        ({1: "batch"}, r"dims= has the key 1; expected a module path"),
+        ("batch time", r"dims= is a str; expected a mapping such as \{'encoder"),
+    ],
+)
+def test_errors(dims: Any, text: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    with pytest.raises(DimsError, match=text):
+        ActivationCache.capture(model, R(2, 5, 3), dims=dims)
+    assert not model[0]._forward_hooks
