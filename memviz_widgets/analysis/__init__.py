@@ -1,0 +1,8 @@
+"""Pure functions from tensors to measures. They know no cache, no frame and no widget."""
+
+from __future__ import annotations
+
+from .channels import channel_measures
+from .histogram import Histogram, histogram
+
+__all__ = ["Histogram", "channel_measures", "histogram"]
