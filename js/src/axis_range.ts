@@ -1,0 +1,56 @@
+/**
+ * AxisRange: makes a slider and its play button follow the selected record, in the browser.
+ *
+ * In: the extent of one axis. Out: `max` and `disabled` of both controls. A model without a view.
+ */
+
+import { unpack_models } from '@jupyter-widgets/base';
+import type { WidgetModel } from '@jupyter-widgets/base';
+
+import { axisRangeDefaults } from './generated/traits';
+import type { AxisRangeState } from './generated/traits';
+import { StateModel } from './state_model';
+import type { ModelOptions } from './state_model';
+
+export class AxisRangeModel extends StateModel<AxisRangeState> {
+  static override serializers = {
+    ...StateModel.serializers,
+    selection: { deserialize: unpack_models },
+    slider: { deserialize: unpack_models },
+    play: { deserialize: unpack_models },
+  };
+
+  override defaults() {
+    return { ...super.defaults(), ...axisRangeDefaults() };
+  }
+
+  override initialize(attributes: Partial<AxisRangeState>, options: ModelOptions): void {
+    super.initialize(attributes, options);
+    const selection = this.trait('selection');
+    if (selection) {
+      this.listenTo(selection, 'place', this.follow);
+      this.follow();
+    }
+  }
+
+  /** 'place' comes before the 'change:<axis>' of clamped indices, so a value never meets the old, smaller max. */
+  private follow(): void {
+    const selection = this.trait('selection');
+    if (selection.place() === null && selection.extent('layer') === 0) {
+      return; // no catalog yet: what Python set is as good
+    }
+    const extent = selection.extent(this.trait('axis'));
+    // max = 0 is not possible: the slider would have min == max, which noUiSlider refuses.
+    const range = { max: Math.max(1, extent - 1), disabled: extent <= 1 };
+    setAndSend(this.trait('slider'), range);
+    setAndSend(this.trait('play'), extent <= 1 ? { ...range, playing: false } : range);
+  }
+}
+
+/** The kernel must know a new max before a value above the old one reaches it: its slider would clip that value. */
+function setAndSend(control: WidgetModel | null, values: Record<string, unknown>): void {
+  if (control && Object.entries(values).some(([name, value]) => control.get(name) !== value)) {
+    control.set(values);
+    control.save_changes();
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * ChannelSeries: feeds a bqplot Lines with the selected channel over time, in the browser.
+ *
+ * In: the cursor and the store's series pages. Out: x and y of `lines` (timestep, exact float32 value) and of
+ * `cursor` (a vertical line at the selected timestep), the label of `y_axis`. Nothing is sent to the kernel.
+ */
+
+import { unpack_models } from '@jupyter-widgets/base';
+import type { WidgetModel } from '@jupyter-widgets/base';
+
+import type { PageKind } from './catalog';
+import { channelSeriesDefaults } from './generated/traits';
+import type { ChannelSeriesState } from './generated/traits';
+import { StateModel } from './state_model';
+import type { ModelOptions } from './state_model';
+
+/** A line to draw: timesteps, values (NaN where it breaks), and the lowest and highest finite value. */
+export interface Curve {
+  x: Float64Array;
+  y: Float64Array;
+  low: number;
+  high: number;
+}
+
+const NOTHING = new Float64Array(0);
+/** Half the height of the cursor where all values are the same. */
+const FLAT_REACH = 0.5;
+
+export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
+  static override serializers = {
+    ...StateModel.serializers,
+    selection: { deserialize: unpack_models },
+    lines: { deserialize: unpack_models },
+    cursor: { deserialize: unpack_models },
+    y_axis: { deserialize: unpack_models },
+  };
+
+  private declare frameRequest: number;
+  private declare shown: Float32Array | null;
+  private declare curve: Curve | null;
+
+  override defaults() {
+    return { ...super.defaults(), ...channelSeriesDefaults() };
+  }
+
+  override initialize(attributes: Partial<ChannelSeriesState>, options: ModelOptions): void {
+    super.initialize(attributes, options);
+    this.frameRequest = 0;
+    this.shown = null;
+    this.curve = null;
+    const selection = this.trait('selection');
+    if (selection) {
+      this.listenTo(selection, 'change place', this.schedule);
+      this.listenTo(selection.store, 'pages', (record: number, kind: PageKind) => {
+        if (kind === 'series' && record === selection.place()?.index) {
+          this.schedule();
+        }
+      });
+      this.update();
+    }
+  }
+
+  override close(comm_closed = false): Promise<void> {
+    cancelAnimationFrame(this.frameRequest);
+    return super.close(comm_closed);
+  }
+
+  /** bqplot redraws its SVG on every `set`; once per frame of the display is enough, and never before the heatmap. */
+  private schedule(): void {
+    if (this.frameRequest === 0) {
+      this.frameRequest = requestAnimationFrame(() => {
+        this.frameRequest = 0;
+        this.guardedUpdate();
+      });
+    }
+  }
+
+  private guardedUpdate(): void {
+    try {
+      this.update();
+    } catch (error) {
+      this.trait('selection').store.report(error);
+    }
+  }
+
+  private update(): void {
+    const selection = this.trait('selection');
+    const place = selection.place();
+    const picture = place?.record.series ?? null;
+    const values = place && picture && selection.store.series(place.index, selection.flat(picture));
+    if (!place || !picture || !values) {
+      this.show(null, 0);
+      return;
+    }
+    if (values.buffer !== this.shown?.buffer || values.byteOffset !== this.shown.byteOffset || this.curve === null) {
+      this.curve = curveOf(values, picture.pool_cols);
+    }
+    this.shown = values;
+    this.trait('y_axis')?.set('label', `channel ${selection.trait('channel')}`);
+    this.show(this.curve, selection.trait('time'));
+  }
+
+  private show(curve: Curve | null, time: number): void {
+    if (curve === null) {
+      this.shown = null;
+      this.curve = null;
+    }
+    const { x, y, low, high } = curve ?? { x: NOTHING, y: NOTHING, low: 0, high: 0 };
+    const reach = low === high ? FLAT_REACH : 0;
+    setPoints(this.trait('lines'), x, y);
+    setPoints(
+      this.trait('cursor'),
+      curve ? Float64Array.of(time, time) : NOTHING,
+      curve ? Float64Array.of(low - reach, high + reach) : NOTHING,
+    );
+  }
+}
+
+/** The curve of a series whose point i stands for timesteps i * step .. (i + 1) * step - 1. */
+export function curveOf(values: Float32Array, step: number): Curve {
+  const x = Float64Array.from(values, (_, index) => index * step);
+  // An infinite value would stretch the axis to nothing; like NaN it is a gap here, and loud in the picture.
+  const y = Float64Array.from(values, (value) => (Number.isFinite(value) ? value : NaN));
+  let low = Number.POSITIVE_INFINITY;
+  let high = Number.NEGATIVE_INFINITY;
+  for (const value of y) {
+    low = value < low ? value : low;
+    high = value > high ? value : high;
+  }
+  return low <= high ? { x, y, low, high } : { x, y, low: 0, high: 0 };
+}
+
+/** Sets both at once (bqplot zips them), and nothing when they are there already. */
+function setPoints(mark: WidgetModel, x: Float64Array, y: Float64Array): void {
+  const now = mark.get('y') as ArrayLike<number> | undefined;
+  if (mark.get('x') !== x || now !== y) {
+    mark.set({ x, y });
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * ColorMapping: how values become colours, decided in the browser.
+ *
+ * In: mode, typed numbers, colour map; the selected record's statistics. Out: the effective range and the table
+ * code -> pixel. Event: 'recolor' when mode, vmin, vmax or colormap changed.
+ *
+ * vmin and vmax show the range in force in every mode, so that the number boxes tied to them do. A change that
+ * neither we nor the kernel made was typed: it switches the mode to 'fixed'.
+ */
+
+import { unpack_models } from '@jupyter-widgets/base';
+
+import type { Catalog, Frame, Place, StatsEntry } from './catalog';
+import { colorMappingDefaults } from './generated/traits';
+import type { ColorMappingState } from './generated/traits';
+import {
+  FIRST_SPECIAL_CODE,
+  LAST_VALUE_CODE,
+  POSITIONS,
+  SPECIAL_PIXELS,
+  colormapNames,
+  cssColor,
+  hasColormap,
+  palette,
+} from './palette';
+import type { SelectionModel } from './selection';
+import { StateModel } from './state_model';
+import type { ModelOptions } from './state_model';
+
+type Range = [number, number];
+type Ends = { min: number | null; max: number | null };
+
+/** Digits of the numbers that the boxes show while they follow the range; the range itself is not rounded. */
+const BOX_DIGITS = 6;
+const NOTHING_FINITE: Range = [0, 1];
+const SEQUENTIAL_MAP = 'viridis';
+const DIVERGING_MAP = 'vik';
+
+interface CachedTable {
+  lo: number;
+  hi: number;
+  vmin: number;
+  vmax: number;
+  map: string;
+  pixels: Uint32Array;
+}
+
+export class ColorMappingModel extends StateModel<ColorMappingState> {
+  static override serializers = { ...StateModel.serializers, selection: { deserialize: unpack_models } };
+
+  private declare following: boolean;
+  private declare fromKernel: boolean;
+  private declare cached: CachedTable | null;
+
+  override defaults() {
+    return { ...super.defaults(), ...colorMappingDefaults() };
+  }
+
+  override initialize(attributes: Partial<ColorMappingState>, options: ModelOptions): void {
+    super.initialize(attributes, options);
+    this.following = false;
+    this.fromKernel = false;
+    this.cached = null;
+    this.listenTo(this, 'change:vmin change:vmax', this.noticeTyping);
+    this.listenTo(this, 'change:mode change:vmin change:vmax change:colormap', () => this.trigger('recolor'));
+    this.listenTo(this, 'change:mode', this.followRange);
+    this.listenTo(this, 'change:colormap', this.checkColormap);
+    const selection = this.selection;
+    if (selection) {
+      this.listenTo(selection, 'place', this.followRange);
+      this.listenTo(selection, 'change', this.followFrame);
+      this.listenTo(selection.store, 'pages', this.followFrame);
+    }
+    this.followRange();
+  }
+
+  get selection(): SelectionModel {
+    return this.trait('selection');
+  }
+
+  /** Effective vmin, vmax for a record; `frame` decides in mode 'frame' (without one: the record's range). */
+  range(place: Place, frame: Frame | null): Range {
+    const stats = place.record.stats;
+    switch (this.trait('mode')) {
+      case 'fixed':
+        return [this.trait('vmin'), this.trait('vmax')];
+      case 'frame':
+        return frame ? between({ min: frame.lo, max: frame.hi }) : between(stats);
+      case 'all':
+        return between(ends(this.selection.store.catalog));
+      case 'symmetric':
+        return aroundZero(stats);
+      case 'layer':
+        return between(stats);
+      case 'auto':
+        return hasBothSigns(stats) ? aroundZero(stats) : between(stats);
+    }
+  }
+
+  /** 256 pixels, one per code of `frame` (ImageData order on little endian); kept for the last question. */
+  table(frame: Frame, vmin: number, vmax: number): Uint32Array {
+    const { lo, hi } = frame;
+    const map = this.mapName(vmin, vmax);
+    const last = this.cached;
+    if (last && last.lo === lo && last.hi === hi && last.vmin === vmin && last.vmax === vmax && last.map === map) {
+      return last.pixels;
+    }
+    const pixels = tablePixels(palette(map), lo, hi, vmin, vmax);
+    this.cached = { lo, hi, vmin, vmax, map, pixels };
+    return pixels;
+  }
+
+  /** The colour map in force: the chosen one; for 'auto' a diverging one where the range has both signs. */
+  mapName(vmin: number, vmax: number): string {
+    const chosen = this.trait('colormap');
+    if (hasColormap(chosen)) {
+      return chosen;
+    }
+    return vmin < 0 && vmax > 0 ? DIVERGING_MAP : SEQUENTIAL_MAP;
+  }
+
+  /** CSS colour at a position 0..1 between vmin and vmax. */
+  color(position: number, vmin: number, vmax: number): string {
+    return cssColor(this.mapName(vmin, vmax), entryAt(position));
+  }
+
+  override set_state(state: Partial<ColorMappingState>): void {
+    this.fromKernel = true;
+    try {
+      super.set_state(state as Parameters<StateModel<ColorMappingState>['set_state']>[0]);
+    } finally {
+      this.fromKernel = false;
+    }
+    this.followRange();
+  }
+
+  private noticeTyping(): void {
+    if (!this.following && !this.fromKernel && this.trait('mode') !== 'fixed') {
+      this.assign({ mode: 'fixed' }); // sent together with the number by whoever set that
+    }
+  }
+
+  /** In mode 'frame' every step of the cursor has a range of its own; the other modes follow 'place' alone. */
+  private followFrame(): void {
+    if (this.trait('mode') === 'frame') {
+      this.followRange();
+    }
+  }
+
+  /** Lets vmin and vmax show the range in force. Nothing is sent: the next thing that is sent takes them along. */
+  private followRange(): void {
+    const place = this.selection?.place();
+    if (!place || this.trait('mode') === 'fixed') {
+      return;
+    }
+    const frame = this.trait('mode') === 'frame' ? this.currentFrame(place) : null;
+    if (this.trait('mode') === 'frame' && frame === null) {
+      return; // its page is on the way; the old numbers stay until then
+    }
+    const [vmin, vmax] = this.range(place, frame).map(inBox);
+    this.following = true;
+    try {
+      this.assign({ vmin, vmax });
+    } finally {
+      this.following = false;
+    }
+  }
+
+  private currentFrame(place: Place): Frame | null {
+    const picture = place.record.frame;
+    return picture && this.selection.store.frame(place.index, 'frame', this.selection.flat(picture));
+  }
+
+  private checkColormap(): void {
+    const chosen = this.trait('colormap');
+    if (chosen !== 'auto' && !hasColormap(chosen)) {
+      const known = ['auto', ...colormapNames()].join(', ');
+      this.selection?.store.report(new Error(`no colour map '${chosen}'; choose one of ${known}`));
+    }
+  }
+}
+
+/** Code -> pixel. The order of the double operations is part of the contract: tests redo it in Python. */
+function tablePixels(colors: Uint32Array, lo: number, hi: number, vmin: number, vmax: number): Uint32Array {
+  // lo..hi of float64 tensors may be wider than the largest double; then everything is halved first.
+  const half = Number.isFinite(hi - lo) && Number.isFinite(vmax - vmin) ? 1 : 0.5;
+  const [low, high, first, last] = half === 1 ? [lo, hi, vmin, vmax] : [lo / 2, hi / 2, vmin / 2, vmax / 2];
+  const pixels = new Uint32Array(POSITIONS);
+  for (let code = 0; code <= LAST_VALUE_CODE; code++) {
+    const value = low === high ? low : low + (code / LAST_VALUE_CODE) * (high - low);
+    const position = first === last ? 0.5 : (value - first) / (last - first);
+    pixels[code] = colors[entryAt(position)];
+  }
+  pixels.set(SPECIAL_PIXELS, FIRST_SPECIAL_CODE);
+  return pixels;
+}
+
+/** Entry of a colour map at a position, clipped to 0..1; a frame without finite values has no position: entry 0. */
+function entryAt(position: number): number {
+  const clipped = position > 0 ? Math.min(1, position) : 0;
+  return Math.min(POSITIONS - 1, Math.floor(clipped * POSITIONS));
+}
+
+/** A number short enough to be read in a box. */
+function inBox(value: number): number {
+  return Number(value.toPrecision(BOX_DIGITS));
+}
+
+function ends(catalog: Catalog): Ends {
+  return { min: catalog.lo, max: catalog.hi };
+}
+
+function between(stats: Ends | StatsEntry | null): Range {
+  const { min, max } = stats ?? { min: null, max: null };
+  const finite = min !== null && max !== null && Number.isFinite(min) && Number.isFinite(max);
+  return finite ? [min, max] : NOTHING_FINITE;
+}
+
+function aroundZero(stats: Ends | StatsEntry | null): Range {
+  const { min, max } = stats ?? { min: null, max: null };
+  if (min === null || max === null) {
+    return NOTHING_FINITE;
+  }
+  const reach = Math.max(Math.abs(min), Math.abs(max));
+  return [-reach, reach];
+}
+
+function hasBothSigns(stats: Ends | null): boolean {
+  return stats !== null && stats.min !== null && stats.max !== null && stats.min < 0 && stats.max > 0;
+}

@@ -1,0 +1,320 @@
+/**
+ * FrameStore: the pages of frames that a notebook page holds. A model without a view.
+ *
+ * In: pages from the kernel or from saved widget state. Out: frames, series and measures as views into them.
+ * Events: 'pages' (record, kind) when a page has come or was refused, 'waiting' when the wait for the kernel has
+ * become long or is over, 'change:problem'. Works without a kernel: what is held is shown, nothing is asked for.
+ */
+
+import type { WidgetModel } from '@jupyter-widgets/base';
+
+import { EMPTY_CATALOG } from './catalog';
+import type { Catalog, CellValue, Frame, Histogram, PageKind } from './catalog';
+import { CellValues } from './cell_values';
+import type { ValueAnswer } from './cell_values';
+import { frameStoreDefaults } from './generated/traits';
+import type { FrameStoreState } from './generated/traits';
+import { PageCache } from './page_cache';
+import { PageRequests } from './page_requests';
+import type { PageAnswer } from './page_requests';
+import { pageFromState, pageId, pageToState } from './pages';
+import type { Page, PageName, PageState, WireBuffer } from './pages';
+import { pageBytes, planPages } from './prefetch';
+import type { PictureKind } from './prefetch';
+import type { SelectionModel } from './selection';
+import { StateModel } from './state_model';
+import type { ModelOptions } from './state_model';
+
+/** Pages written into saved widget state (Lab's "Save Widget State", HTML export), newest first. */
+export const SAVED_PAGES_BYTES = 4_000_000;
+/** Missed pages remembered beyond those around the cursors: what views asked for last. */
+const MAX_MISSES = 32;
+const NO_KERNEL = 'This picture is not in the page, and there is no kernel to ask for it.';
+
+type KernelMessage = PageAnswer | ValueAnswer;
+
+export class FrameStoreModel extends StateModel<FrameStoreState> {
+  static override serializers = {
+    ...StateModel.serializers,
+    // Called when widget state is saved; what goes out is what is held then, not what once came in.
+    pages: { serialize: (_pages: unknown, store?: unknown) => (store as FrameStoreModel).savedPages() },
+  };
+
+  private declare held: PageCache;
+  private declare requests: PageRequests;
+  private declare cellValues: CellValues;
+  private declare cursors: Set<SelectionModel>;
+  private declare missed: Map<string, PageName>;
+  private declare planned: ReadonlySet<string>;
+  private declare readCatalog: FrameStoreState['catalog'];
+  private declare lastId: number;
+
+  override defaults() {
+    return { ...super.defaults(), ...frameStoreDefaults() };
+  }
+
+  override initialize(attributes: Partial<FrameStoreState>, options: ModelOptions): void {
+    this.held = new PageCache();
+    this.cursors = new Set();
+    this.missed = new Map();
+    this.planned = new Set();
+    this.readCatalog = this.trait('catalog');
+    this.lastId = 0;
+    this.cellValues = new CellValues((question) => this.post({ ...question }));
+    this.requests = this.makeRequests();
+    super.initialize(attributes, options);
+    this.takeInPages();
+    this.listenTo(this, 'msg:custom', this.handleMessage);
+    this.listenTo(this, 'change:catalog change:pages', this.stateArrived);
+    this.listenTo(this, 'comm_live_update', this.kernelChanged);
+  }
+
+  get catalog(): Catalog {
+    const catalog = this.trait('catalog');
+    return catalog?.layers && catalog.records ? (catalog as Catalog) : EMPTY_CATALOG;
+  }
+
+  /** Bytes of all pages held now. */
+  get heldBytes(): number {
+    return this.held.bytes;
+  }
+
+  /** One frame or tile; null when its page is not here (it is asked for) or does not exist (`refusal` says why). */
+  frame(record: number, kind: 'frame' | 'sheet', flat: number): Frame | null {
+    const found = this.locate(record, kind, flat);
+    if (found === null) {
+      return null;
+    }
+    const { page, offset } = found;
+    const [, rows, cols] = page.shape;
+    const size = rows * cols;
+    const codes = (page.data as Uint8Array).subarray(offset * size, (offset + 1) * size);
+    return { codes, rows, cols, lo: page.lo[offset], hi: page.hi[offset] };
+  }
+
+  /** One channel over time, exact float32, one value per `pool_cols` timesteps; null as in `frame`. */
+  series(record: number, flat: number): Float32Array | null {
+    const found = this.locate(record, 'series', flat);
+    if (found === null) {
+      return null;
+    }
+    const size = found.page.shape[1] * found.page.shape[2];
+    return (found.page.data as Float32Array).subarray(found.offset * size, (found.offset + 1) * size);
+  }
+
+  /** Mean |x|, variance and share of zeros of every channel of a record; null as in `frame`. */
+  channelMeasures(record: number): [Float32Array, Float32Array, Float32Array] | null {
+    const count = this.catalog.records[record]?.channels ?? 0;
+    const page = count > 0 ? this.pageOrAsk({ record, kind: 'channels', page: 0 }) : null;
+    if (page === null) {
+      return null;
+    }
+    const data = page.data as Float32Array;
+    return [data.subarray(0, count), data.subarray(count, 2 * count), data.subarray(2 * count, 3 * count)];
+  }
+
+  /** Counts over the finite values of a record; null as in `frame`. */
+  histogram(record: number): Histogram | null {
+    const page = this.catalog.records[record]?.frame ? this.pageOrAsk({ record, kind: 'histogram', page: 0 }) : null;
+    return page && { counts: page.data as Float64Array, lo: page.lo[0], hi: page.hi[0], sampled: page.sampled };
+  }
+
+  /** Whether every frame of a record is here: it can then be scrubbed without the kernel. */
+  complete(record: number): boolean {
+    const picture = this.catalog.records[record]?.frame;
+    const pages = picture ? Math.ceil(picture.frames / picture.frames_per_page) : 0;
+    for (let page = 0; page < pages; page++) {
+      if (!this.held.has({ record, kind: 'frame', page })) {
+        return false;
+      }
+    }
+    return pages > 0;
+  }
+
+  /** Why a page of this kind will not come: '' (it may), the kernel's sentence, or that there is no kernel. */
+  refusal(record: number, kind: PageKind): string {
+    return this.requests.refusal(record, kind) || (this.comm_live ? '' : NO_KERNEL);
+  }
+
+  /** The exact value of one cell; null: superseded, refused, no kernel, or none within VALUE_WAIT_MS. */
+  askValue(record: number, frame: number, row: number, col: number): Promise<CellValue | null> {
+    return this.cellValues.ask({ type: 'value', id: this.nextId(), record, frame, row, col });
+  }
+
+  /** Keeps the pages around this cursor at hand until the selection is closed. */
+  watch(selection: SelectionModel): void {
+    if (this.cursors.has(selection)) {
+      return;
+    }
+    this.cursors.add(selection);
+    this.listenTo(selection, 'change place', () => this.requests.schedule());
+    this.listenTo(selection, 'destroy', () => this.unwatch(selection));
+    this.requests.schedule();
+  }
+
+  /** Stops following a cursor. */
+  unwatch(selection: SelectionModel): void {
+    this.cursors.delete(selection);
+    this.stopListening(selection);
+  }
+
+  /** A request has been unanswered for more than WAITING_NOTICE_MS. */
+  get waiting(): boolean {
+    return this.requests.waiting;
+  }
+
+  /** Shows an error under every view: sets `problem`. */
+  report(error: unknown): void {
+    const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    this.assign({ problem: text });
+    this.save_changes();
+  }
+
+  /** What saved widget state holds of the pages. */
+  savedPages(): PageState[] {
+    return this.held.newest(SAVED_PAGES_BYTES).map(pageToState);
+  }
+
+  /** State to be saved. With `drop_defaults` the pages stay although the attribute itself is empty. */
+  override get_state(drop_defaults?: boolean) {
+    return { ...super.get_state(drop_defaults), pages: [] };
+  }
+
+  /** As in every model, but pages never go back to the kernel: a message of its own size limit would break the comm. */
+  override sync(method: string, model: WidgetModel, options: { attrs?: object } = {}): unknown {
+    const whole: Partial<FrameStoreState> = (method === 'patch' ? options.attrs : super.get_state()) ?? {};
+    const { pages: _pages, ...attrs } = whole;
+    return super.sync('patch', model, { ...options, attrs });
+  }
+
+  override close(comm_closed = false): Promise<void> {
+    this.requests.end();
+    this.cellValues.end();
+    this.held.clear();
+    this.cursors.clear();
+    this.missed.clear();
+    return super.close(comm_closed);
+  }
+
+  private makeRequests(): PageRequests {
+    return new PageRequests({
+      wants: () => this.wants(),
+      bytes: (name) => pageBytes(this.catalog, name),
+      send: (content) => this.post(content as never),
+      nextId: () => this.nextId(),
+      received: (page) => this.takeIn(page),
+      refused: (name) => this.trigger('pages', name.record, name.kind),
+      waitingChanged: () => this.trigger('waiting'),
+    });
+  }
+
+  private nextId(): number {
+    this.lastId += 1;
+    return this.lastId;
+  }
+
+  /** Sends a custom message; false when there is no kernel to send to. */
+  private post(content: Parameters<StateModel<FrameStoreState>['send']>[0]): boolean {
+    if (!this.comm_live || this.comm === undefined) {
+      return false;
+    }
+    try {
+      this.send(content);
+    } catch {
+      // The kernel died and the manager has not said so yet: the same as a kernel that does not answer.
+    }
+    return true;
+  }
+
+  private handleMessage(message: KernelMessage, buffers: readonly WireBuffer[] = []): void {
+    try {
+      // A refused page names its record; a refused value does not.
+      if (message.type === 'value' || (message.type === 'refused' && !('record' in message))) {
+        this.cellValues.answer(message);
+      } else {
+        this.requests.answer(message as PageAnswer, buffers);
+      }
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  /** Pages that came with the widget, or that Python assigned later; the attribute lets go of them. */
+  private takeInPages(): void {
+    const pages = this.trait('pages') ?? [];
+    (this.attributes as FrameStoreState).pages = [];
+    for (const state of pages) {
+      try {
+        this.takeIn(pageFromState(state));
+      } catch (error) {
+        this.report(error);
+      }
+    }
+  }
+
+  private takeIn(page: Page): void {
+    this.missed.delete(pageId(page));
+    this.held.add(page, this.trait('budget_bytes'), this.planned);
+    this.trigger('pages', page.record, page.kind);
+  }
+
+  /** A new catalog makes every held page void; pages that came together with it are kept. */
+  private stateArrived(): void {
+    if (this.trait('catalog') !== this.readCatalog) {
+      this.readCatalog = this.trait('catalog');
+      this.held.clear();
+      this.missed.clear();
+      this.requests.reset();
+    }
+    this.takeInPages();
+    this.requests.schedule();
+  }
+
+  private kernelChanged(): void {
+    if (!this.comm_live) {
+      this.requests.reset();
+    }
+    this.trigger('waiting');
+    this.requests.schedule();
+  }
+
+  /** The page of a flat frame index and the frame's place in it. */
+  private locate(record: number, kind: PictureKind, flat: number): { page: Page; offset: number } | null {
+    const picture = this.catalog.records[record]?.[kind];
+    if (!picture || flat < 0 || flat >= picture.frames) {
+      return null;
+    }
+    const number = Math.floor(flat / picture.frames_per_page);
+    const page = this.pageOrAsk({ record, kind, page: number });
+    return page && { page, offset: flat - number * picture.frames_per_page };
+  }
+
+  private pageOrAsk(name: PageName): Page | null {
+    const page = this.held.use(name);
+    if (page === null && this.comm_live && !this.requests.isRefused(name)) {
+      this.missed.delete(pageId(name));
+      this.missed.set(pageId(name), name);
+      if (this.missed.size > MAX_MISSES) {
+        this.missed.delete(this.missed.keys().next().value as string);
+      }
+      this.requests.schedule();
+    }
+    return page;
+  }
+
+  /** What is not here, most urgent first: under the cursors, then what views missed last, then around the cursors. */
+  private wants(): PageName[] {
+    const limit = this.trait('budget_bytes') / Math.max(1, this.cursors.size);
+    const plans = [...this.cursors].map((cursor) => planPages(this.catalog, cursor, limit));
+    const visible = plans.flatMap((plan) => plan.visible);
+    const near = plans.flatMap((plan) => plan.near);
+    this.planned = new Set([...visible, ...near].map(pageId));
+    const wanted = new Map<string, PageName>();
+    for (const name of [...visible, ...[...this.missed.values()].reverse(), ...near]) {
+      if (!this.held.has(name) && !this.requests.isRefused(name)) {
+        wanted.set(pageId(name), name);
+      }
+    }
+    return [...wanted.values()];
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * What pages a cursor needs, most urgent first. Pure: no pages, no messages, no listeners.
+ *
+ * In: the catalog and a cursor. Out: the visible pages, then the pages that a scrub is likely to reach next.
+ */
+
+import type { Catalog, PictureEntry, Place } from './catalog';
+import { pageId } from './pages';
+import type { PageName } from './pages';
+
+/** The part of a SelectionModel that prefetching reads. */
+export interface Cursor {
+  place(): Place | null;
+  layerIndex(): number;
+  callIndex(): number;
+  flat(picture: PictureEntry, replace?: Record<string, number>): number;
+}
+
+export interface Plan {
+  visible: PageName[];
+  near: PageName[];
+}
+
+export type PictureKind = 'frame' | 'sheet' | 'series';
+type Measured = 'channels' | 'histogram';
+
+const NEVER = Number.POSITIVE_INFINITY;
+const HISTOGRAM_BYTES = 1024; // 64 float64 counts, two edges, and room for the header
+
+/** Bytes of one page, of its data alone; what asking for it will cost. */
+export function pageBytes(catalog: Catalog, name: PageName): number {
+  const record = catalog.records[name.record];
+  if (name.kind === 'histogram') {
+    return HISTOGRAM_BYTES;
+  }
+  if (name.kind === 'channels') {
+    return 3 * 4 * record.channels;
+  }
+  const picture = record[name.kind];
+  if (picture === null) {
+    return 0;
+  }
+  const frames = Math.min(picture.frames_per_page, picture.frames - name.page * picture.frames_per_page);
+  const cellBytes = name.kind === 'series' ? 4 : 1;
+  return frames * (picture.rows * picture.cols * cellBytes + 16);
+}
+
+/** Pages for a cursor. Those in `near` stay within `limitBytes` together with the visible ones. */
+export function planPages(catalog: Catalog, cursor: Cursor, limitBytes: number): Plan {
+  const place = cursor.place();
+  if (place === null) {
+    return { visible: [], near: [] };
+  }
+  const visible = visiblePages(place, cursor);
+  const cost = (names: PageName[]) => names.reduce((sum, name) => sum + pageBytes(catalog, name), 0);
+  // Half of the limit for the selected record, so that the neighbouring layers come before its far end.
+  const near = within(recordPages(place, cursor), catalog, limitBytes / 2 - cost(visible));
+  const next = within(neighbourPages(catalog, cursor), catalog, limitBytes - cost(visible) - cost(near));
+  const planned = new Set([...visible, ...near, ...next].map(pageId));
+  const rest = [...otherSamples(place, cursor)].filter((name) => !planned.has(pageId(name)));
+  const left = limitBytes - cost(visible) - cost(near) - cost(next);
+  return { visible, near: [...near, ...next, ...within(rest, catalog, left)] };
+}
+
+/** The first of `names` whose bytes fit into `limitBytes` together. */
+function within(names: Iterable<PageName>, catalog: Catalog, limitBytes: number): PageName[] {
+  const fitting: PageName[] = [];
+  let bytes = 0;
+  for (const name of names) {
+    bytes += pageBytes(catalog, name);
+    if (bytes > limitBytes) {
+      break;
+    }
+    fitting.push(name);
+  }
+  return fitting;
+}
+
+function visiblePages(place: Place, cursor: Cursor): PageName[] {
+  const { index, record } = place;
+  if (record.frame === null) {
+    return []; // nothing was kept; the record's message says why
+  }
+  const names: PageName[] = [];
+  for (const kind of ['frame', 'sheet', 'series'] as const) {
+    const name = pageAtCursor(index, record[kind], kind, cursor);
+    if (name !== null) {
+      names.push(name);
+    }
+  }
+  const measured: Measured[] = record.channels > 0 ? ['channels', 'histogram'] : ['histogram'];
+  return [...names, ...measured.map((kind) => ({ record: index, kind, page: 0 }))];
+}
+
+function pageAtCursor(
+  record: number,
+  picture: PictureEntry | null,
+  kind: PictureKind,
+  cursor: Cursor,
+): PageName | null {
+  if (picture === null || picture.frames === 0) {
+    return null;
+  }
+  return { record, kind, page: Math.floor(cursor.flat(picture) / picture.frames_per_page) };
+}
+
+/** The other pages of the selected record: its tiles on show, then outward from the cursor. */
+function* recordPages({ index, record }: Place, cursor: Cursor): Generator<PageName> {
+  for (const kind of ['sheet', 'frame', 'series'] as const) {
+    const picture = record[kind];
+    if (picture !== null && picture.frames > 0) {
+      const limits = kind === 'sheet' ? channelPages(picture, cursor) : samplePages(picture, cursor);
+      yield* outward(index, kind, Math.floor(cursor.flat(picture) / picture.frames_per_page), limits);
+    }
+  }
+}
+
+/** Every page of the selected record, outward from the cursor: what the sample slider reaches. */
+function* otherSamples({ index, record }: Place, cursor: Cursor): Generator<PageName> {
+  for (const kind of ['frame', 'sheet', 'series'] as const) {
+    const picture = record[kind];
+    if (picture !== null && picture.frames > 0) {
+      const last = Math.ceil(picture.frames / picture.frames_per_page) - 1;
+      yield* outward(index, kind, Math.floor(cursor.flat(picture) / picture.frames_per_page), [0, last]);
+    }
+  }
+}
+
+/** First and last page of all tiles that one contact sheet shows: every channel at the cursor's other indices. */
+function channelPages(picture: PictureEntry, cursor: Cursor): [number, number] {
+  const first = cursor.flat(picture, { channel: 0 });
+  const last = cursor.flat(picture, { channel: NEVER });
+  return [Math.floor(first / picture.frames_per_page), Math.floor(last / picture.frames_per_page)];
+}
+
+/** First and last page of the record for the cursor's sample. */
+function samplePages(picture: PictureEntry, cursor: Cursor): [number, number] {
+  const ends = (value: number) =>
+    Object.fromEntries(picture.axes.filter((axis) => axis.trait !== 'sample').map((axis) => [axis.trait, value]));
+  const first = cursor.flat(picture, ends(0));
+  const last = cursor.flat(picture, ends(NEVER));
+  return [Math.floor(first / picture.frames_per_page), Math.floor(last / picture.frames_per_page)];
+}
+
+/** Pages on both sides of `start`, nearest first, the one in scrubbing direction (up) before the one below. */
+function* outward(
+  record: number,
+  kind: PictureKind,
+  start: number,
+  [first, last]: [number, number],
+): Generator<PageName> {
+  const reach = Math.max(last - start, start - first);
+  for (let distance = 1; distance <= reach; distance++) {
+    for (const page of [start + distance, start - distance]) {
+      if (page >= first && page <= last) {
+        yield { record, kind, page };
+      }
+    }
+  }
+}
+
+/** The page under the cursor's indices and its tiles, for the next and the previous layer. */
+function* neighbourPages(catalog: Catalog, cursor: Cursor): Generator<PageName> {
+  for (const step of [1, -1]) {
+    const layer = catalog.layers[cursor.layerIndex() + step];
+    if (layer === undefined) {
+      continue;
+    }
+    const index = layer.records[Math.min(cursor.callIndex(), layer.records.length - 1)];
+    for (const kind of ['frame', 'sheet'] as const) {
+      const name = pageAtCursor(index, catalog.records[index][kind], kind, cursor);
+      if (name !== null) {
+        yield name;
+      }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+/** RecordLine: the facts about the selected record, and what the user must know about it. */
+
+import { unpack_models } from '@jupyter-widgets/base';
+
+import type { PictureEntry, RecordEntry } from './catalog';
+import { DrawnModel, DrawnView, element, setText } from './drawn_view';
+import { recordLineDefaults } from './generated/traits';
+import type { RecordLineState } from './generated/traits';
+import { approximately, byteText, countText, shareText } from './number_text';
+import type { SelectionModel } from './selection';
+
+export const BUSY_MESSAGE = 'waiting for the kernel: what is loaded can be scrubbed';
+
+export class RecordLineModel extends DrawnModel<RecordLineState> {
+  static override serializers = { ...DrawnModel.serializers, selection: { deserialize: unpack_models } };
+
+  override defaults() {
+    return { ...super.defaults(), ...recordLineDefaults() };
+  }
+}
+
+/** "(1, 64, 112, 112) batch × channel × height × width", "float32", "3.1 MiB", "min −2.1 max 3.4 ...": the parts of the line. */
+export function recordFacts(record: RecordEntry): string[] {
+  const { shape, dims, dtype, nbytes, stats } = record;
+  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
+  const facts = [[tuple, dims.join(' × ')].filter(Boolean).join(' '), dtype, byteText(nbytes)];
+  if (!stats) {
+    return facts;
+  }
+  const numbers = (['min', 'max', 'mean', 'std'] as const)
+    .map((name) => [name, stats[name]] as const)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name} ${approximately(Number(value))}`);
+  facts.push(numbers.join(' '), `${shareText(stats.zeros)} zeros`);
+  for (const [count, name] of [[stats.nan, 'NaN'], [stats.posinf, '+Inf'], [stats.neginf, '−Inf']] as const) {
+    if (count > 0) {
+      facts.push(`${countText(count)} ${name}`);
+    }
+  }
+  return facts.filter(Boolean);
+}
+
+/** What a pooled picture hides: "1 of 8 × 8 cells shown: largest |x|"; "" when every cell is there. */
+export function poolingNote(picture: PictureEntry | null): string {
+  if (!picture || picture.pool_rows * picture.pool_cols <= 1) {
+    return '';
+  }
+  const window = [picture.pool_rows, picture.pool_cols].map(countText).join(' × ');
+  return `1 of ${window} cells shown: largest |x|`;
+}
+
+export class RecordLineView extends DrawnView<RecordLineState> {
+  private facts!: HTMLDivElement;
+  private messages!: HTMLDivElement;
+  private problem!: HTMLDivElement;
+
+  protected get selection(): SelectionModel | null {
+    return this.model.trait('selection');
+  }
+
+  protected build(): void {
+    this.el.classList.add('memviz-record');
+    this.facts = element('div', 'memviz-record-facts');
+    this.messages = element('div', 'memviz-record-messages');
+    this.messages.setAttribute('role', 'status');
+    this.messages.setAttribute('aria-live', 'polite');
+    this.problem = element('div', 'memviz-record-problem');
+    this.problem.setAttribute('role', 'alert');
+    this.el.append(this.facts, this.messages, this.problem);
+  }
+
+  protected follow(): void {
+    this.life.follow(this.selection, 'change place', () => this.schedule());
+    this.life.follow(this.selection?.store, 'pages waiting change:problem change:catalog', () => this.schedule());
+  }
+
+  protected draw(): void {
+    const place = this.selection?.place() ?? null;
+    this.showFacts(place ? recordFacts(place.record) : ['nothing was recorded']);
+    const messages = this.currentMessages();
+    const shown = [...this.messages.children].map((line) => line.textContent);
+    if (messages.join('\n') !== shown.join('\n')) {
+      this.messages.replaceChildren(...messages.map((text) => element('div', 'memviz-record-message', text)));
+    }
+    const problem = this.selection?.store.trait('problem') ?? '';
+    setText(this.problem, problem);
+    this.problem.hidden = !problem;
+  }
+
+  private showFacts(facts: string[]): void {
+    if (facts.join(' · ') !== this.facts.textContent) {
+      const parts = facts.map((fact, i) => element('span', 'memviz-record-fact', i ? ` · ${fact}` : fact));
+      this.facts.replaceChildren(...parts);
+    }
+  }
+
+  private currentMessages(): string[] {
+    const store = this.selection?.store;
+    const place = this.selection?.place();
+    if (!store || !place) {
+      return [];
+    }
+    const { record } = place;
+    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(record.frame);
+    const flat = record.frame && this.selection?.flat(record.frame);
+    const missing = flat !== null && flat !== undefined && store.frame(place.index, 'frame', flat) === null;
+    const refusal = missing ? store.refusal(place.index, 'frame') : '';
+    const messages = [record.message, refusal, pooling, store.waiting ? BUSY_MESSAGE : ''];
+    return [...new Set(messages.filter(Boolean))];
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Selection: the cursor that all views of a cache share.
+ *
+ * In: indices from sliders, views and the kernel. Out: indices that exist in the selected record, and events:
+ * 'place' when another record is selected (or the catalog changed), 'change:<axis>' as for every trait.
+ */
+
+import { unpack_models } from '@jupyter-widgets/base';
+
+import type { Catalog, PictureEntry, Place } from './catalog';
+import { selectionDefaults } from './generated/traits';
+import type { SelectionState } from './generated/traits';
+import type { FrameStoreModel } from './frame_store';
+import { StateModel } from './state_model';
+import type { ModelOptions } from './state_model';
+
+export type Axis = Exclude<keyof SelectionState, 'store'>;
+
+/** layer and call first: they decide what the others may be. */
+const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && name !== 'store') as Axis[];
+
+export class SelectionModel extends StateModel<SelectionState> {
+  static override serializers = { ...StateModel.serializers, store: { deserialize: unpack_models } };
+
+  private declare selectedRecord: number;
+  private declare followedStore: FrameStoreModel | null;
+
+  override defaults() {
+    return { ...super.defaults(), ...selectionDefaults() };
+  }
+
+  override initialize(attributes: Partial<SelectionState>, options: ModelOptions): void {
+    super.initialize(attributes, options);
+    this.selectedRecord = this.place()?.index ?? -1;
+    this.followedStore = null;
+    this.listenTo(this, 'change:layer change:call', this.announcePlace);
+    this.listenTo(this, 'change:store', this.followStore);
+    this.followStore();
+  }
+
+  get store(): FrameStoreModel {
+    return this.trait('store');
+  }
+
+  /** The selected record; null when there is no store or nothing was recorded. */
+  place(): Place | null {
+    const catalog = catalogOf(this.store);
+    const layer = catalog?.layers[this.trait('layer')];
+    if (!catalog || !layer) {
+      return null;
+    }
+    const index = layer.records[Math.min(this.trait('call'), layer.records.length - 1)];
+    const record = catalog.records[index];
+    return record ? { index, record, layer } : null;
+  }
+
+  /** Positions along an axis of the selected record; also 'layer' and 'call'. 0: the record has no such axis. */
+  extent(axis: string): number {
+    const catalog = catalogOf(this.store);
+    return catalog ? extentIn(catalog, this.trait('layer'), this.trait('call'), axis) : 0;
+  }
+
+  layerIndex(): number {
+    return this.trait('layer');
+  }
+
+  callIndex(): number {
+    return this.trait('call');
+  }
+
+  /** Flat frame index in `picture` (row-major over its axes) from the selection's indices, clamped. */
+  flat(picture: PictureEntry, replace: Record<string, number> = {}): number {
+    let flat = 0;
+    for (const { trait, size } of picture.axes) {
+      const index = replace[trait] ?? (this.get(trait) as number | undefined) ?? 0;
+      flat = flat * size + clamp(index, size);
+    }
+    return flat;
+  }
+
+  /** Moves along one axis, into the record if need be, and tells the kernel when that changed anything. */
+  move(axis: string, value: number): void {
+    this.set(axis, value);
+    if (this.hasChanged(axis)) {
+      this.save_changes();
+    }
+  }
+
+  /** As in every model, but indices that the selected record lacks move into it in the same step. */
+  override set(key: string | object | null, value?: unknown, options?: unknown): unknown {
+    if (key === null || key === undefined) {
+      return super.set(key, value, options);
+    }
+    const given = typeof key === 'object' ? key : { [key]: value };
+    return super.set(this.insideRecord(given), typeof key === 'object' ? value : options);
+  }
+
+  /** `given` with every index moved into the record that it selects; layer and call come first, so do their events. */
+  private insideRecord(given: Partial<SelectionState>): Partial<SelectionState> {
+    const next = { ...(this.attributes as SelectionState), ...given };
+    const catalog = catalogOf(next.store);
+    if (!catalog || catalog.layers.length === 0) {
+      return given; // the catalog has not arrived: keep the indices for it
+    }
+    const moved: Partial<SelectionState> = {};
+    for (const axis of AXES) {
+      const wished = next[axis];
+      if (typeof wished === 'number') {
+        const extent = extentIn(catalog, moved.layer ?? 0, moved.call ?? 0, axis);
+        moved[axis] = clamp(wished, extent);
+      }
+    }
+    return { ...moved, ...withoutAxes(given) };
+  }
+
+  private followStore(): void {
+    if (this.followedStore) {
+      this.stopListening(this.followedStore);
+    }
+    this.followedStore = this.store;
+    if (this.followedStore) {
+      this.listenTo(this.followedStore, 'change:catalog', this.catalogChanged);
+      this.followedStore.watch(this);
+      this.catalogChanged();
+    }
+  }
+
+  private catalogChanged(): void {
+    this.selectedRecord = NaN; // unlike every number: even the same index now stands for another record
+    this.set({ layer: this.trait('layer') });
+    this.announcePlace();
+  }
+
+  private announcePlace(): void {
+    const index = this.place()?.index ?? -1;
+    if (index !== this.selectedRecord) {
+      this.selectedRecord = index;
+      this.trigger('place');
+    }
+  }
+}
+
+/** The catalog, null while the store is no model of ours yet (its class may still be loading). */
+function catalogOf(store: FrameStoreModel | null | undefined): Catalog | null {
+  return store?.catalog ?? null;
+}
+
+function extentIn(catalog: Catalog, layer: number, call: number, axis: string): number {
+  const entry = catalog.layers[layer];
+  if (axis === 'layer' || !entry) {
+    return catalog.layers.length;
+  }
+  if (axis === 'call') {
+    return entry.records.length;
+  }
+  const record = catalog.records[entry.records[Math.min(call, entry.records.length - 1)]];
+  return record?.extents[axis] ?? 0;
+}
+
+/** The nearest index in 0 .. extent - 1; 0 for an axis without positions. */
+function clamp(index: number, extent: number): number {
+  return Math.max(0, Math.min(index, extent - 1));
+}
+
+function withoutAxes(given: Partial<SelectionState>): Partial<SelectionState> {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !(AXES as string[]).includes(name)));
+}

@@ -1,0 +1,199 @@
+/**
+ * All CSS of the front end, put into the page once: the Lab and AMD builds need no CSS loader.
+ *
+ * Colours come from JupyterLab's variables, else VS Code's, else a light or dark set of our own.
+ */
+
+const STYLE_ID = 'memviz-style';
+
+const COLORS = `
+:root {
+  --memviz-plain-text: #212121; --memviz-plain-muted: #5f5f5f; --memviz-plain-back: #ffffff;
+  --memviz-plain-raised: #f5f5f5; --memviz-plain-line: #bdbdbd; --memviz-plain-focus: #1565c0; --memviz-plain-error: #b3261e;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --memviz-plain-text: #e6e6e6; --memviz-plain-muted: #a8a8a8; --memviz-plain-back: #1c1c1c;
+    --memviz-plain-raised: #2a2a2a; --memviz-plain-line: #5c5c5c; --memviz-plain-focus: #82b1ff; --memviz-plain-error: #ff8a80;
+  }
+}
+.memviz-explorer, .memviz-view, .memviz-figure {
+  --memviz-text: var(--jp-ui-font-color1, var(--vscode-foreground, var(--memviz-plain-text)));
+  --memviz-muted: var(--jp-ui-font-color2, var(--vscode-descriptionForeground, var(--memviz-plain-muted)));
+  --memviz-back: var(--jp-layout-color1, var(--vscode-editor-background, var(--memviz-plain-back)));
+  --memviz-raised: var(--jp-layout-color2, var(--vscode-editorWidget-background, var(--memviz-plain-raised)));
+  --memviz-line: var(--jp-border-color1, var(--vscode-editorWidget-border, var(--memviz-plain-line)));
+  --memviz-focus: var(--jp-brand-color1, var(--vscode-focusBorder, var(--memviz-plain-focus)));
+  --memviz-error: var(--jp-error-color1, var(--vscode-errorForeground, var(--memviz-plain-error)));
+  color: var(--memviz-text);
+  font-family: var(--jp-ui-font-family, var(--vscode-font-family, system-ui, sans-serif));
+  font-size: var(--jp-ui-font-size1, 13px);
+}
+/* bqplot: its dark theme writes in orange, and without Jupyter's variables it fills the plot with black */
+.memviz-explorer .bqplot, .memviz-figure.bqplot {
+  --bq-content-font-color: var(--memviz-text);
+  --bq-axislabel-fill: var(--memviz-text);
+  --bq-mainheading-fill: var(--memviz-text);
+  --bq-axis-tick-text-fill: var(--memviz-text);
+  --bq-plotarea-background-fill: transparent;
+  --bq-background: transparent;
+  --bq-grid-color: var(--memviz-raised);
+  --bq-axis-border-color: var(--memviz-muted);
+  --bq-axis-path-stroke: var(--memviz-muted);
+  --bq-axis-rect-stroke: var(--memviz-muted);
+  --bq-axis-tick-stroke: var(--memviz-raised);
+  --bq-axis-tick-short-stroke: var(--memviz-muted);
+  --bq-font: 11px var(--jp-ui-font-family, sans-serif);
+  --bq-axislabel-font: 12px var(--jp-ui-font-family, sans-serif);
+}
+`;
+
+const SHARED = `
+.memviz-view [hidden], .memviz-tooltip[hidden], .memviz-hidden { display: none !important; }
+.memviz-spoken {
+  position: absolute; width: 1px; height: 1px; margin: 0; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
+}
+.memviz-explorer :focus-visible, .memviz-view :focus-visible, .memviz-image-holder:focus-visible {
+  outline: 2px solid var(--memviz-focus) !important; outline-offset: 1px;
+}
+.memviz-note { color: var(--memviz-muted); }
+.memviz-button {
+  min-width: 28px; height: 24px; padding: 0 6px; border: 1px solid var(--memviz-line); border-radius: 2px;
+  background: var(--memviz-raised); color: var(--memviz-text); font: inherit; line-height: 1; cursor: pointer;
+}
+.memviz-button:disabled { opacity: 0.4; cursor: default; }
+`;
+
+const EXPLORER = `
+.memviz-explorer { container: memviz / inline-size; width: 100%; min-width: 0; gap: 6px; overflow: visible; }
+.memviz-explorer .widget-box { min-width: 0; overflow: visible; }
+.memviz-explorer .jupyter-widgets { margin: 0; }
+.memviz-explorer .widget-label { color: var(--memviz-text); }
+.memviz-axes { display: flex; flex-direction: column; gap: 2px; }
+.memviz-axis {
+  display: grid !important; align-items: center; column-gap: 10px;
+  grid-template-columns: minmax(0, 1fr) 92px;
+}
+.memviz-axis .widget-hslider { width: auto; min-width: 0; }
+.memviz-axis .widget-label { flex: 0 0 5.5em; width: 5.5em; text-align: left; }
+.memviz-axis .slider-container { flex: 1 1 60px; min-width: 60px; height: auto; align-self: center; }
+.memviz-axis .widget-readout {
+  flex: 0 0 4.5em; width: 4.5em; min-width: 0; margin-left: 6px; text-align: right; font-variant-numeric: tabular-nums;
+}
+.memviz-axis-layer .widget-hslider { padding-right: calc(4.5em + 6px); }
+.memviz-axis .widget-play { width: 92px; min-width: 0; display: flex; flex-wrap: nowrap; }
+.memviz-axis .widget-play button { flex: 1 1 0; width: auto; min-width: 0; padding: 0; }
+.memviz-axis .noUi-target[disabled] { opacity: 0.35; }
+.memviz-axis .noUi-target[disabled] .noUi-handle { cursor: not-allowed; }
+.memviz-axis .widget-hslider:has(.noUi-target[disabled]) .widget-label,
+.memviz-axis .widget-hslider:has(.noUi-target[disabled]) .widget-readout { opacity: 0.5; }
+.memviz-axis .memviz-picker { grid-column: 1 / -1; }
+.memviz-body { display: grid !important; grid-template-columns: minmax(0, 1fr); gap: 10px 16px; align-items: start; }
+.memviz-main, .memviz-side { min-width: 0; gap: 6px; }
+.memviz-explorer .memviz-picture { width: 100%; min-width: 0 !important; height: clamp(240px, 58cqi, 460px); }
+.memviz-explorer .memviz-series { width: 100%; min-width: 0 !important; height: 190px; }
+.memviz-colors { display: flex !important; flex-flow: row wrap !important; gap: 4px 14px; }
+.memviz-colors .widget-dropdown, .memviz-side .widget-dropdown { flex: 0 1 auto; width: auto; min-width: 0; }
+.memviz-colors .widget-text { flex: 0 0 auto; width: auto; }
+.memviz-colors .widget-text input { width: 8em; }
+.memviz-colors .widget-label, .memviz-side .widget-label { width: auto; min-width: 0; margin-right: 6px; }
+@container memviz (min-width: 760px) {
+  .memviz-axis { grid-template-columns: minmax(0, 5fr) 92px minmax(0, 4fr); }
+  .memviz-axis .memviz-picker { grid-column: 3; }
+}
+@container memviz (min-width: 900px) {
+  .memviz-body { grid-template-columns: minmax(0, 1fr) minmax(250px, 33%); }
+}
+`;
+
+const PICTURE = `
+.memviz-image-holder { position: absolute; overflow: hidden; pointer-events: none; z-index: 0; }
+.memviz-image { position: absolute; image-rendering: pixelated; transition: opacity 120ms linear; }
+.memviz-image[data-state='loading'] { opacity: 0.35; transition-delay: 120ms; }
+.memviz-image-notice {
+  position: absolute; inset: 0; display: flex; align-items: center; justify-content: center; padding: 8px 12px;
+  overflow: hidden; overflow-wrap: anywhere; text-align: center; color: var(--memviz-muted);
+}
+.memviz-band { fill: none; pointer-events: none; shape-rendering: crispEdges; }
+.memviz-band-halo { stroke: #000000; stroke-opacity: 0.65; stroke-width: 3px; }
+.memviz-band-line { stroke: #ffffff; stroke-width: 1px; }
+.memviz-tooltip {
+  position: absolute; z-index: 3; box-sizing: border-box; width: max-content; max-width: 100%; padding: 3px 7px;
+  border: 1px solid var(--memviz-line); border-radius: 3px; background: var(--memviz-back); color: var(--memviz-text);
+  box-shadow: 0 1px 4px rgba(0, 0, 0, 0.35); font-size: 12px; line-height: 1.35; overflow-wrap: anywhere;
+  font-variant-numeric: tabular-nums; pointer-events: none;
+}
+.memviz-bar { display: block; width: auto; min-width: 0; padding: 0 4px; }
+.memviz-bar-scale { position: relative; }
+.memviz-bar-histogram { display: block; width: 100%; height: 34px; color: var(--memviz-muted); }
+.memviz-bar-gradient {
+  display: block; box-sizing: border-box; width: 100%; height: 13px; outline: 1px solid var(--memviz-line);
+}
+.memviz-bar-ticks { position: relative; height: 1.5em; font-size: 11px; font-variant-numeric: tabular-nums; }
+.memviz-bar-tick { position: absolute; top: 2px; white-space: nowrap; transform: translateX(-50%); }
+.memviz-bar-tick[data-end='first'] { transform: none; }
+.memviz-bar-tick[data-end='last'] { transform: translateX(-100%); }
+.memviz-bar-legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 12px; }
+.memviz-bar-loud { display: inline-flex; align-items: center; gap: 5px; }
+.memviz-bar-swatch { width: 11px; height: 11px; border: 1px solid var(--memviz-muted); }
+.memviz-bar-clipped, .memviz-bar-sampled { color: var(--memviz-muted); }
+`;
+
+const PARTS = `
+.memviz-sheet { display: flex; flex-direction: column; gap: 4px; min-width: 0; width: auto; }
+.memviz-sheet-tiles {
+  position: relative; padding: 4px; max-height: 560px; overflow: hidden auto; scrollbar-gutter: stable; cursor: pointer; line-height: 0;
+}
+.memviz-sheet-canvas { display: inline-block; image-rendering: pixelated; }
+.memviz-sheet-ring {
+  position: absolute; box-sizing: border-box; pointer-events: none; box-shadow: 0 0 0 2px #ffffff, 0 0 0 4px #000000;
+}
+.memviz-sheet-pager { display: flex; align-items: center; gap: 8px; }
+.memviz-sheet-page { font-variant-numeric: tabular-nums; }
+.memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 2px 12px; min-width: 0; width: auto; }
+.memviz-picker-readout { display: flex; flex: 1 1 14em; min-width: 0; white-space: pre; }
+.memviz-picker-path { overflow: hidden; text-overflow: ellipsis; min-width: 3em; font-weight: 600; }
+.memviz-picker-facts { flex: none; color: var(--memviz-muted); }
+.memviz-picker-search { position: relative; flex: 0 1 12em; min-width: 8em; }
+.memviz-picker-input {
+  box-sizing: border-box; width: 100%; height: 26px; padding: 0 7px; border: 1px solid var(--memviz-line); border-radius: 2px;
+  background: var(--memviz-back); color: var(--memviz-text); font: inherit;
+}
+.memviz-picker-input::placeholder { color: var(--memviz-muted); opacity: 1; }
+.memviz-picker-list {
+  position: absolute; z-index: 20; right: 0; top: 100%; box-sizing: border-box; width: max-content; min-width: 100%;
+  max-width: min(30em, 80cqi); max-height: 300px; margin: 2px 0 0; padding: 2px 0; overflow: hidden auto; list-style: none;
+  border: 1px solid var(--memviz-line); background: var(--memviz-back); box-shadow: 0 3px 10px rgba(0, 0, 0, 0.35);
+}
+.memviz-picker-option, .memviz-picker-remark { display: flex; margin: 0; padding: 3px 8px; white-space: pre; }
+.memviz-picker-option { cursor: pointer; }
+.memviz-picker-option .memviz-picker-path { font-weight: 400; }
+.memviz-picker-option[aria-selected='true'] {
+  background: var(--memviz-raised); box-shadow: inset 3px 0 0 var(--memviz-focus);
+}
+.memviz-picker-option:hover { background: var(--memviz-raised); }
+.memviz-picker-remark { color: var(--memviz-muted); }
+.memviz-record { width: auto; min-width: 0; line-height: 1.45; }
+.memviz-record-facts { color: var(--memviz-muted); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.memviz-record-fact { white-space: pre-wrap; }
+.memviz-record-message { color: var(--memviz-text); overflow-wrap: anywhere; }
+.memviz-record-problem { color: var(--memviz-error); white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (prefers-reduced-motion: reduce) {
+  .memviz-explorer *, .memviz-view *, .memviz-figure * { transition: none !important; animation: none !important; }
+}
+`;
+
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS].join('');
+
+/** Puts the style sheet into the page, or brings one of an older version up to date. */
+export function injectStyle(page: Document): void {
+  let style = page.getElementById(STYLE_ID);
+  if (!style) {
+    style = page.createElement('style');
+    style.id = STYLE_ID;
+    page.head.append(style);
+  }
+  if (style.textContent !== CSS) {
+    style.textContent = CSS;
+  }
+}

@@ -1,0 +1,345 @@
+/**
+ * TensorImage: the heatmap, a bqplot Mark that draws the selected frame through a 256-entry colour table.
+ *
+ * The canvas has one pixel per cell and lies between bqplot's two SVG layers; size, pan and zoom are CSS only.
+ */
+
+import type { WidgetModel } from '@jupyter-widgets/base';
+import { Mark } from 'bqplot';
+
+import type { Frame, PictureEntry, Place } from './catalog';
+import type { ColorMappingModel } from './color_mapping';
+import { element, setText } from './drawn_view';
+import { keepKeys } from './host_shortcuts';
+import { Lifetime } from './lifetime';
+import { approximately } from './number_text';
+import { boxOfCell, figureRatio, paintCodes, pictureBox } from './paint';
+import type { Box } from './paint';
+import { indexAlong } from './picture_axes';
+import { exportPicture } from './picture_export';
+import { PictureReader, axisWords } from './picture_reader';
+import type { ReadPicture } from './picture_reader';
+import type { SelectionModel } from './selection';
+import { injectStyle } from './style';
+import type { TensorImageModel } from './tensor_image_model';
+
+export { TensorImageModel } from './tensor_image_model';
+
+const DESCRIBE_EVERY_MS = 1000; // a screen reader is told about the picture at most this often
+const SVG = 'http://www.w3.org/2000/svg';
+type State = 'ready' | 'loading' | 'message';
+
+export class TensorImage extends Mark implements ReadPicture {
+  declare model: TensorImageModel;
+  private life!: Lifetime;
+  private holder!: HTMLDivElement;
+  private canvas!: HTMLCanvasElement;
+  private notice!: HTMLDivElement;
+  private reader!: PictureReader;
+  private image: ImageData | null = null;
+  private pixels = new Uint32Array(0);
+  private painted = 0;
+  private shapedFor = ''; // what the figure's aspect ratio was last set for: a second view must not start a contest
+
+  get selection(): SelectionModel {
+    return this.model.trait('selection');
+  }
+
+  get figure(): HTMLElement {
+    return this.parent.el;
+  }
+
+  /** The plot area: the element that takes the keyboard. */
+  get area(): HTMLElement {
+    return this.holder;
+  }
+
+  get readable(): boolean {
+    return this.model.trait('readout');
+  }
+
+  private get colors(): ColorMappingModel {
+    return this.model.trait('colors');
+  }
+
+  override async render(): Promise<void> {
+    this.life = new Lifetime(this, (error) => this.selection.store.report(error));
+    await super.render();
+    if (this.life.ended) {
+      return;
+    }
+    this.event_listeners = {};
+    this.create_listeners();
+    this.life.guard(() => {
+      injectStyle(document);
+      this.mount();
+      this.listen();
+      this.draw();
+    })();
+  }
+
+  private mount(): void {
+    this.el.classList.add('memviz-mark');
+    this.canvas = element('canvas', 'memviz-image');
+    this.canvas.width = this.canvas.height = 1;
+    this.notice = element('div', 'memviz-image-notice');
+    this.holder = element('div', 'memviz-image-holder');
+    this.holder.append(this.canvas, this.notice);
+    this.holder.tabIndex = 0;
+    this.holder.setAttribute('role', 'img');
+    this.parent.el.insertBefore(this.holder, this.parent.svg.node());
+    this.reader = new PictureReader(this, this.life);
+    keepKeys(this.holder, this.life);
+    exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
+      const box = this.box();
+      return box && this.canvas.dataset.state === 'ready' ? { canvas: this.canvas, box } : null;
+    });
+    this.parent.el.classList.add('memviz-figure');
+    this.life.onEnd(() => {
+      this.holder.remove();
+      this.parent.el.classList.toggle('memviz-figure', this.parent.el.querySelector('.memviz-image-holder') !== null);
+    });
+  }
+
+  private listen(): void {
+    this.listenTo(this.model, 'data_updated', this.life.guard(() => this.relayout()));
+    this.listenTo(this.model, 'change:selection change:colors', () => this.followModels());
+    this.followModels();
+  }
+
+  private followModels(): void {
+    const repaint = (): void => this.schedule();
+    this.life.unfollow();
+    this.life.follow(this.selection, 'change place', repaint);
+    this.life.follow(this.colors, 'recolor', repaint);
+    this.life.follow(this.selection, 'place', () => this.noteLoaded());
+    this.life.follow(this.selection.store, 'pages', (record: number) => {
+      if (record === this.selection.place()?.index) {
+        this.noteLoaded();
+        this.schedule();
+      }
+    });
+    this.noteLoaded();
+    this.schedule();
+  }
+
+  /** Says in the page when the whole record is here: "3:all". */
+  private noteLoaded(): void {
+    const record = this.selection.place()?.index ?? -1;
+    this.canvas.dataset.loaded = this.selection.store.complete(record) ? `${record}:all` : '';
+  }
+
+  private schedule(): void {
+    this.life.nextFrame(() => this.paint());
+  }
+
+  // ----------------------------------------------------------------------------------------------------- placement
+
+  override set_positional_scales(): void {
+    for (const name of ['x', 'y']) {
+      this.listenTo(this.scales[name], 'domain_changed', this.life.guard(() => this.place()));
+    }
+  }
+
+  override set_ranges(): void {
+    for (const name of ['x', 'y']) {
+      const scale = this.scales?.[name];
+      scale?.setRange(this.parent.padded_range(name, scale.model));
+    }
+  }
+
+  override relayout(): void {
+    this.life.guard(() => {
+      this.shapeFigure();
+      this.place();
+    })();
+  }
+
+  override draw(): void {
+    this.relayout();
+    this.schedule();
+  }
+
+  /** Box of the canvas in the plot area, CSS pixels. The last cell of a pooled picture may stand for fewer columns. */
+  box(): Box | null {
+    const picture = this.model.picture;
+    const { x, y } = this.scales ?? {};
+    if (!picture || !x || !y) {
+      return null;
+    }
+    const rows = picture.rows * picture.pool_rows;
+    const cols = picture.cols * picture.pool_cols;
+    return pictureBox((value) => x.scale(value), (value) => y.scale(value), rows, cols);
+  }
+
+  private place(): void {
+    if (!this.holder) {
+      return;
+    }
+    this.set_ranges();
+    const figure = this.parent;
+    const [left, top] = figure.autoLayout ? [figure.offsetX, figure.offsetY] : [figure.margin.left, figure.margin.top];
+    const visible = this.model.get('visible') as boolean;
+    moveTo(this.holder, left, top, figure.plotareaWidth, figure.plotareaHeight);
+    this.holder.style.display = visible ? '' : 'none';
+    const box = this.box();
+    if (box) {
+      moveTo(this.canvas, box.left, box.top, box.width, box.height);
+      this.canvas.style.transform = `scale(${box.flipX ? -1 : 1}, ${box.flipY ? -1 : 1})`;
+    }
+    this.markCells();
+  }
+
+  override update_visibility(model: WidgetModel, visible: boolean): void {
+    super.update_visibility(model, visible);
+    this.place();
+  }
+
+  /** Gives the figure the aspect ratio that keeps the cells of a spatial picture square; others use the width. */
+  private shapeFigure(): void {
+    const picture = this.model.picture;
+    const { width, height } = this.parent.el.getBoundingClientRect();
+    if (!picture || !(width > 0) || !(height > 0)) {
+      return;
+    }
+    const square = ['height width', 'query key'].includes(`${picture.row_dim} ${picture.col_dim}`);
+    const cells = square ? picture.full_cols / Math.max(1, picture.full_rows) : 0;
+    const shapedFor = [width, height, cells].join(' ');
+    if (shapedFor === this.shapedFor) {
+      return;
+    }
+    this.shapedFor = shapedFor;
+    const { margin, autoLayout } = this.parent;
+    const [marginX, marginY] = autoLayout ? [0, 0] : [margin.left + margin.right, margin.top + margin.bottom];
+    const ratio = figureRatio(cells, width, height, marginX, marginY);
+    this.parent.model.set({ min_aspect_ratio: square ? ratio : 1, max_aspect_ratio: square ? ratio : 4 });
+    this.parent.relayout(); // at once: bqplot itself would wait 300 ms
+  }
+
+  // ------------------------------------------------------------------------------------------------------ painting
+
+  private paint(): void {
+    const place = this.selection.place();
+    const picture = place?.record.frame ?? null;
+    if (!place || !picture) {
+      this.show('message', place ? place.record.message || 'nothing to show' : 'nothing was recorded');
+      return;
+    }
+    const flat = this.selection.flat(picture);
+    const frame = this.selection.store.frame(place.index, 'frame', flat);
+    this.canvas.dataset.record = String(place.index);
+    this.canvas.dataset.frame = String(flat);
+    if (frame) {
+      this.paintFrame(place, frame);
+      this.show('ready', '');
+      this.reader.refresh();
+    } else {
+      const refusal = this.selection.store.refusal(place.index, 'frame');
+      this.show(refusal ? 'message' : 'loading', refusal);
+    }
+    this.markCells();
+    this.describePicture(place, picture);
+  }
+
+  private paintFrame(place: Place, frame: Frame): void {
+    const context = this.canvas.getContext('2d');
+    if (!context || !frame.rows || !frame.cols) {
+      return;
+    }
+    if (this.image?.width !== frame.cols || this.image.height !== frame.rows) {
+      this.canvas.width = frame.cols;
+      this.canvas.height = frame.rows;
+      this.image = context.createImageData(frame.cols, frame.rows);
+      this.pixels = new Uint32Array(this.image.data.buffer);
+    }
+    const [vmin, vmax] = this.colors.range(place, frame);
+    paintCodes(this.pixels, frame.codes, this.colors.table(frame, vmin, vmax));
+    context.putImageData(this.image, 0, 0);
+    this.painted += 1;
+    this.canvas.dataset.painted = String(this.painted);
+  }
+
+  /** 'loading' leaves the old picture, dimmed by the style sheet; 'message' clears it. */
+  private show(state: State, notice: string): void {
+    if (state === 'message') {
+      this.canvas.getContext('2d')?.clearRect(0, 0, this.canvas.width, this.canvas.height);
+      this.reader.hide();
+    }
+    this.canvas.dataset.state = state;
+    setText(this.notice, notice);
+  }
+
+  /** Thin frames around the selected row and column, where the picture shows an axis of the selection, and the cell read. */
+  markCells(): void {
+    const picture = this.model.picture;
+    const bands: [string, Box][] = [];
+    const { x, y } = this.scales;
+    if (picture?.row_trait && picture.full_rows > 1) {
+      const row = indexAlong(this.selection, picture.row_trait, picture.full_rows);
+      bands.push(['row', pictureBox((v) => x.scale(v), (v) => y.scale(v + row), 1, picture.full_cols)]);
+    }
+    if (picture?.col_trait && picture.full_cols > 1) {
+      const col = indexAlong(this.selection, picture.col_trait, picture.full_cols);
+      bands.push(['column', pictureBox((v) => x.scale(v + col), (v) => y.scale(v), picture.full_rows, 1)]);
+    }
+    const cell = this.reader?.keyboardCell;
+    const box = cell && this.box();
+    if (picture && box) {
+      bands.push(['cell', boxOfCell(box, cell.row, cell.col, picture.rows, picture.cols)]);
+    }
+    drawBands(this.el, bands);
+  }
+
+  private describePicture(place: Place, picture: PictureEntry): void {
+    if (this.life.pending('describe')) {
+      return;
+    }
+    const where = axisWords(picture, this.selection, ' of ').join(', ');
+    const { stats } = place.record;
+    const range = stats?.min != null && stats.max != null
+      ? `; values of the layer from ${approximately(stats.min)} to ${approximately(stats.max)}` : '';
+    const dims = [picture.row_dim, picture.col_dim].filter(Boolean).join(' by ') || 'values';
+    const text = `heatmap of ${place.layer.label}: ${dims}${where && `, ${where}`}${range}. Arrow keys read the cells.`;
+    if (this.holder.getAttribute('aria-label') !== text) {
+      this.holder.setAttribute('aria-label', text);
+      this.life.after('describe', DESCRIBE_EVERY_MS, () => this.schedule());
+    }
+  }
+
+  override remove(): void {
+    this.life?.end();
+    super.remove();
+    Object.values(this.scales ?? {}).forEach((scale) => scale.remove()); // bqplot leaves them listening
+  }
+
+  override compute_view_padding(): void {}
+  override clear_style(): void {}
+  override set_default_style(): void {}
+  override set_style_on_elements(): void {}
+}
+
+function moveTo(target: HTMLElement, left: number, top: number, width: number, height: number): void {
+  Object.assign(target.style, {
+    left: `${left}px`,
+    top: `${top}px`,
+    width: `${Math.max(0, width)}px`,
+    height: `${Math.max(0, height)}px`,
+  });
+}
+
+/** One rectangle with a halo per band, so that it shows on light and dark cells alike. */
+function drawBands(group: Element, bands: [string, Box][]): void {
+  group.querySelectorAll('.memviz-band').forEach((band) => band.remove());
+  for (const [name, box] of bands) {
+    for (const stroke of ['halo', 'line']) {
+      const rect = document.createElementNS(SVG, 'rect');
+      rect.setAttribute('class', `memviz-band memviz-band-${stroke}`);
+      rect.dataset.axis = name;
+      rect.setAttribute('x', String(box.left));
+      rect.setAttribute('y', String(box.top));
+      rect.setAttribute('width', String(Math.max(1, box.width)));
+      rect.setAttribute('height', String(Math.max(1, box.height)));
+      group.append(rect);
+    }
+  }
+}

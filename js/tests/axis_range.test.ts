@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+
+import { AxisRangeModel } from '../src/axis_range';
+import { FrameStoreModel } from '../src/frame_store';
+import { SelectionModel } from '../src/selection';
+import { FakeComm, catalogOf, foreign, imageRecord, listenerCount, make, world } from './models';
+
+const catalog = () => catalogOf(imageRecord(2, 16), imageRecord(1, 4));
+
+function controls(axis: string, { selection } = world(catalog())) {
+  const comm = new FakeComm();
+  const slider = foreign({ max: 100, disabled: false, value: 0 }, comm);
+  const play = foreign({ max: 100, disabled: false, value: 0, playing: false });
+  return { selection, slider, play, comm, range: make(AxisRangeModel, { selection, axis, slider, play }) };
+}
+
+describe('slider and play button', () => {
+  it('follow the extent of the record', () => {
+    const { selection, slider, play } = controls('channel');
+    expect([slider.get('max'), play.get('max')]).toEqual([15, 15]);
+    selection.set('layer', 1);
+    expect([slider.get('max'), play.get('max'), slider.get('disabled')]).toEqual([3, 3, false]);
+  });
+
+  it('are disabled, with a valid range, where the axis has one position or none', () => {
+    const { selection, slider, play } = controls('sample');
+    play.set('playing', true);
+    selection.set('layer', 1);
+    expect([slider.get('max'), slider.get('disabled')]).toEqual([1, true]);
+    expect([play.get('disabled'), play.get('playing')]).toEqual([true, false]);
+    expect(controls('time').slider.get('disabled')).toBe(true);
+  });
+
+  it('have their new max before a clamped value reaches them', () => {
+    const { selection, slider } = controls('channel');
+    const seen: number[] = [];
+    selection.on('change:channel', () => seen.push(slider.get('max') as number));
+    selection.set('layer', 1);
+    selection.set({ layer: 0, channel: 15 });
+    expect(seen).toEqual([15]);
+  });
+
+  it('tell the kernel their max, once', () => {
+    const { selection, comm } = controls('channel');
+    selection.set('channel', 3);
+    expect(comm.updates).toEqual([{ max: 15 }]);
+  });
+
+  it('follow a catalog that comes later', () => {
+    const store = make(FrameStoreModel, {});
+    const { slider } = controls('channel', { store, selection: make(SelectionModel, { store }) });
+    expect(slider.get('max')).toBe(100);
+    store.set('catalog', catalog());
+    expect(slider.get('max')).toBe(15);
+  });
+});
+
+it('leaves no listener behind when it is closed', async () => {
+  const { range, selection } = controls('channel');
+  await range.close();
+  const before = listenerCount(selection);
+  await controls('channel', { selection } as ReturnType<typeof world>).range.close();
+  expect(listenerCount(selection)).toBe(before);
+});

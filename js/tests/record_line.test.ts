@@ -1,0 +1,75 @@
+import { describe, expect, it, vi } from 'vitest';
+
+import type { RecordEntry } from '../src/catalog';
+import { BUSY_MESSAGE, RecordLineModel, RecordLineView, poolingNote, recordFacts } from '../src/record_line';
+import { FakeComm, catalogOf, framePage, imageRecord, listenerCount, make, picture, stats, world } from './models';
+import { nextFrame, shown, texts } from './page';
+
+const PAGES = [framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3])];
+
+function line(record: RecordEntry = imageRecord(1, 2), state: object = { pages: PAGES }, comm?: FakeComm) {
+  const { store, selection } = world(catalogOf(record), comm, state);
+  const model = make(RecordLineModel, { selection });
+  return { store, selection, model, view: shown(RecordLineView, model) };
+}
+
+describe('the facts', () => {
+  it('are shape with dims, dtype, bytes and statistics', () => {
+    const record = { ...imageRecord(1, 2), stats: { ...stats(-2.1, 3.4), mean: 0.02, std: 0.7, zeros: 0.51, nan: 3 } };
+    expect(texts(line(record).view.el, '.memviz-record-facts')).toEqual([
+      '(1, 2, 2, 3) batch × channel × height × width · float32 · 48 B · min −2.1 max 3.4 mean 0.02 std 0.7 · 51 % zeros · 3 NaN',
+    ]);
+  });
+
+  it('leave out what there is not', () => {
+    const nothing = { ...imageRecord(1, 2), shape: [5], dims: ['channel'], stats: null };
+    expect(recordFacts(nothing)).toEqual(['(5,) channel', 'float32', '48 B']);
+    const allNaN = { ...stats(null, null), mean: null, std: null, nan: 12 };
+    expect(recordFacts({ ...nothing, shape: [], dims: [], stats: allNaN })).toEqual(['()', 'float32', '48 B', '0 % zeros', '12 NaN']);
+  });
+});
+
+describe('messages', () => {
+  it('are spoken politely: what the record says', () => {
+    const { view } = line({ ...imageRecord(1, 2), message: 'all values are equal' });
+    expect(texts(view.el, '[role=status] div')).toEqual(['all values are equal']);
+  });
+
+  it('say why a picture will not come', () => {
+    expect(texts(line(undefined, {}).view.el, '.memviz-record-message')[0]).toMatch(/no kernel/);
+  });
+
+  it('say that the kernel is busy, and stop', async () => {
+    const { view, store } = line();
+    const waiting = vi.spyOn(store, 'waiting', 'get').mockReturnValue(true);
+    store.trigger('waiting');
+    await nextFrame();
+    expect(texts(view.el, '.memviz-record-message')).toEqual([BUSY_MESSAGE]);
+    waiting.mockReturnValue(false);
+    store.trigger('waiting');
+    await nextFrame();
+    expect(texts(view.el, '.memviz-record-message')).toEqual([]);
+  });
+
+  it('show a problem as an error', async () => {
+    const { view, store } = line();
+    store.report(new TypeError('no such cell'));
+    await nextFrame();
+    expect(texts(view.el, '[role=alert]')).toEqual(['TypeError: no such cell']);
+  });
+
+  it('tell what pooling hides', () => {
+    expect(poolingNote({ ...picture([], 2, 3, 1), pool_rows: 8, pool_cols: 4 })).toBe('1 of 8 × 4 cells shown: largest |x|');
+    expect([poolingNote(picture([], 2, 3, 1)), poolingNote(null)]).toEqual(['', '']);
+  });
+});
+
+it('leaves no listener behind', () => {
+  const { view, model, selection, store } = line();
+  const count = () => [selection, store].map(listenerCount);
+  const before = count();
+  shown(RecordLineView, model).remove();
+  expect(count()).toEqual(before);
+  view.remove();
+  expect(count().every((left, i) => left < before[i])).toBe(true);
+});

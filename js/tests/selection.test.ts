@@ -1,0 +1,104 @@
+import { describe, expect, it, vi } from 'vitest';
+
+import { FrameStoreModel } from '../src/frame_store';
+import { SelectionModel } from '../src/selection';
+import { FakeComm, catalogOf, imageRecord, layer, listenerCount, make, world } from './models';
+
+const twoLayers = () => catalogOf(imageRecord(2, 16), imageRecord(1, 4));
+
+describe('the selected record', () => {
+  it('is found by layer and call', () => {
+    const catalog = { ...twoLayers(), layers: [layer('rnn', [0, 1])] };
+    const { selection } = world(catalog);
+    expect(selection.place()).toMatchObject({ index: 0, layer: { label: 'rnn' } });
+    selection.set('call', 1);
+    expect(selection.place()!.index).toBe(1);
+    expect(selection.extent('call')).toBe(2);
+    expect(selection.extent('layer')).toBe(1);
+  });
+
+  it('is null without a layer and without a store', () => {
+    expect(world(catalogOf()).selection.place()).toBeNull();
+    const orphan = make(SelectionModel, {});
+    expect(orphan.place()).toBeNull();
+    expect(orphan.extent('channel')).toBe(0);
+    orphan.move('channel', 3);
+  });
+});
+
+describe('moving into the record', () => {
+  it('clamps every index in the step that changes the layer', () => {
+    const { selection } = world(twoLayers());
+    selection.set({ channel: 12, sample: 1 });
+    const events: string[] = [];
+    selection.on('all', (name: string) => events.push(name));
+    selection.set('layer', 1);
+    expect(selection.get('channel')).toBe(3);
+    expect(selection.get('sample')).toBe(0);
+    expect(events).toEqual(['place', 'change:layer', 'change:sample', 'change:channel', 'change']);
+  });
+
+  it('reaches the kernel as one message', () => {
+    const comm = new FakeComm();
+    const store = make(FrameStoreModel, { catalog: twoLayers() });
+    const selection = make(SelectionModel, { store, channel: 12 }, comm);
+    selection.move('layer', 1);
+    expect(comm.updates).toEqual([{ layer: 1, channel: 3 }]);
+    selection.move('layer', 1);
+    expect(comm.updates).toHaveLength(1);
+  });
+
+  it('keeps values from outside the record out of it', () => {
+    const { selection } = world(twoLayers());
+    selection.move('channel', 99);
+    expect(selection.get('channel')).toBe(15);
+    selection.move('layer', -4);
+    expect(selection.get('layer')).toBe(0);
+  });
+
+  it('waits for a catalog that comes later', () => {
+    const store = make(FrameStoreModel, {});
+    const selection = make(SelectionModel, { store, layer: 1, channel: 12 });
+    expect(selection.get('channel')).toBe(12);
+    const moved = vi.fn();
+    selection.on('place', moved);
+    store.set('catalog', twoLayers());
+    expect(selection.get('layer')).toBe(1);
+    expect(selection.get('channel')).toBe(3);
+    expect(moved).toHaveBeenCalledTimes(1);
+  });
+});
+
+it('gives the flat frame index row-major over the axes of the picture', () => {
+  const { selection } = world(twoLayers());
+  selection.set({ sample: 1, channel: 5 });
+  const picture = selection.place()!.record.frame!;
+  expect(selection.flat(picture)).toBe(1 * 16 + 5);
+  expect(selection.flat(picture, { channel: 2 })).toBe(18);
+  expect(selection.flat(picture, { channel: 99 })).toBe(31);
+});
+
+it('announces another record once, however it was reached', () => {
+  const catalog = { ...twoLayers(), layers: [layer('a', [0, 1]), layer('b', [1])] };
+  const { selection } = world(catalog);
+  const moved = vi.fn();
+  selection.on('place', moved);
+  selection.set('channel', 3);
+  expect(moved).toHaveBeenCalledTimes(0);
+  selection.set({ layer: 0, call: 1 });
+  expect(moved).toHaveBeenCalledTimes(1);
+  selection.set({ layer: 1, call: 0 });
+  expect(moved).toHaveBeenCalledTimes(1);
+});
+
+it('leaves no listener behind when it is closed', async () => {
+  const store = make(FrameStoreModel, { catalog: twoLayers() });
+  const before = listenerCount(store);
+  const selection = make(SelectionModel, { store });
+  expect(listenerCount(store)).toBeGreaterThan(before);
+  await selection.close();
+  expect(listenerCount(store)).toBe(before);
+  expect(listenerCount(selection)).toBe(0);
+  await store.close();
+  expect(listenerCount(store)).toBe(0);
+});
