@@ -1,0 +1,11 @@
+"""Notebook instruments that show and measure what a PyTorch model holds while it computes."""
+
+from __future__ import annotations
+
+from . import analysis, errors
+from ._version import __version__
+from .cache import ActivationCache
+from .selection import Selection
+from .views import ActivationExplorer, TensorImage
+
+__all__ = ["ActivationCache", "ActivationExplorer", "Selection", "TensorImage", "__version__", "analysis", "errors"]

@@ -1,0 +1,145 @@
+"""Selection: the one cursor that all views of a cache share.
+
+In: the catalog of a FrameStore, indices from Python or the browser. Out: indices that exist in the selected record.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from ipywidgets import Widget, register, widget_serialization
+from traitlets import Bunch, HasTraits, Instance, Int, TraitError, Unicode, observe, validate
+
+from .errors import SelectionError
+from .synced import MODULE_NAME, MODULE_VERSION, Synced
+
+# Axes along which a record can be entered; layer and call choose the record itself.
+RECORD_AXES = ("sample", "channel", "time", "head", "query", "key", "slot", "step", "depth", "axis", "axis2")
+AXES = ("layer", "call", *RECORD_AXES)
+
+
+class LayerIndex(Int):  # type: ignore[type-arg]
+    """An Int that also takes a layer's name and stores its position in execution order."""
+
+    info_text = "a layer's position in execution order, or its name"
+
+    def validate(self, obj: HasTraits, value: Any) -> int:
+        """The position of a layer given by name or position; a SelectionError for anything else."""
+        if isinstance(value, str) and isinstance(obj, Selection):
+            value = obj.find_layer(value)
+        try:
+            return int(super().validate(obj, value))
+        except TraitError as error:
+            raise SelectionError(
+                f"layer is {value!r}; expected {self.info_text}, as in selection.layer = 0."
+            ) from error
+
+
+@register
+class Selection(Synced, Widget):
+    """What is looked at: layer, call, and one index per dim. Views read it and write it, never each other.
+
+    Each index is an Int trait: set it, observe it, link it. ``layer`` also takes a name
+    (``selection.layer = "layer1.0.conv1"``). When layer or call changes, the other indices move into the
+    selected record: an index past its end becomes the last one, an axis that the record lacks becomes 0.
+
+    Raises:
+        SelectionError: for an index outside the selected record, or a name that no layer has. Values that come
+            from the browser are moved into the record instead: they may have been sent for the record before.
+    """
+
+    _model_name = Unicode("SelectionModel").tag(sync=True)
+    _model_module = Unicode(MODULE_NAME).tag(sync=True)
+    _model_module_version = Unicode(MODULE_VERSION).tag(sync=True)
+
+    store: Any = Instance(Widget, help="The FrameStore whose catalog the indices refer to.").tag(**widget_serialization)
+    layer: Any = LayerIndex(0, help="Layer: position in execution order, 0 .. number of layers - 1, or its name.")
+    call: Any = Int(0, help="Which call of the layer's module, 0 = first.")
+    sample: Any = Int(0, help="Position along batch, 0 = first.")
+    channel: Any = Int(0, help="Position along channel, 0 = first.")
+    time: Any = Int(0, help="Position along time: the timestep, 0 = first.")
+    head: Any = Int(0, help="Position along head, 0 = first.")
+    query: Any = Int(0, help="Position along query, 0 = first.")
+    key: Any = Int(0, help="Position along key, 0 = first.")
+    slot: Any = Int(0, help="Position along slot, 0 = first.")
+    step: Any = Int(0, help="Position along step: one recorded forward after another, 0 = first.")
+    depth: Any = Int(0, help="Position along depth (of a 3-d convolution), 0 = first.")
+    axis: Any = Int(0, help="Position along the first dim that has no name of its own, 0 = first.")
+    axis2: Any = Int(0, help="Position along the second dim that has no name of its own, 0 = first.")
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._from_browser = False
+        super().__init__(**kwargs)
+
+    @property
+    def path(self) -> str:
+        """Name of the selected layer; "" when nothing was recorded."""
+        layers = self._layers()
+        return str(layers[self.layer]["label"]) if layers else ""
+
+    @property
+    def record(self) -> int:
+        """Index of the selected record in ``cache.records``; -1 when nothing was recorded."""
+        layers = self._layers()
+        if not layers:
+            return -1
+        calls = layers[self.layer]["records"]
+        return int(calls[min(self.call, len(calls) - 1)])
+
+    def extent(self, axis: str) -> int:
+        """Number of positions of an axis in the selected record; 0 when the record lacks it."""
+        layers = self._layers()
+        if axis == "layer" or not layers:
+            return len(layers)
+        if axis == "call":
+            return len(layers[self.layer]["records"])
+        return int(self.store.catalog["records"][self.record]["extents"].get(axis, 0))
+
+    def find_layer(self, name: str) -> int:
+        """Position of the first layer with this name (a path, or a path with its item such as ``enc[1]``)."""
+        layers = self._layers()
+        for field in ("label", "path"):
+            for position, entry in enumerate(layers):
+                if entry[field] == name:
+                    return position
+        nearest = difflib.get_close_matches(name, [entry["label"] for entry in layers], n=1, cutoff=0.3)
+        hint = f"; nearest is {nearest[0]!r}" if nearest else ""
+        raise SelectionError(f"no layer {name!r} ({len(layers)} recorded){hint}. List them with cache.names().")
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take state from the browser; an index sent for the record before is moved into this one."""
+        self._from_browser = True
+        try:
+            super().set_state(sync_data)
+        finally:
+            self._from_browser = False
+
+    def __repr__(self) -> str:
+        at = ", ".join(
+            f"{axis}={getattr(self, axis)}" for axis in ("channel", "time", "sample") if self.extent(axis) > 1
+        )
+        return f"Selection({self.path!r}{', ' if at else ''}{at})"
+
+    @validate(*AXES)
+    def _inside(self, proposal: Bunch) -> int:
+        axis, value = proposal["trait"].name, int(proposal["value"])
+        last = max(self.extent(axis) - 1, 0)
+        if 0 <= value <= last:
+            return value
+        if self._from_browser or self.store is None:
+            return min(max(value, 0), last)
+        where = "the cache" if axis == "layer" else repr(self.path)
+        raise SelectionError(f"{axis} {value} is not in {where}; expected 0 .. {last}.")
+
+    @observe("layer", "call")
+    def _move_into_record(self, change: Bunch) -> None:
+        with self.hold_sync():
+            for axis in AXES[1:]:
+                last = max(self.extent(axis) - 1, 0)
+                if getattr(self, axis) > last:
+                    setattr(self, axis, last)
+
+    def _layers(self) -> list[dict[str, Any]]:
+        catalog = self.store.catalog if self.store is not None else {}
+        return list(catalog.get("layers", ()))

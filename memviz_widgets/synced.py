@@ -1,0 +1,52 @@
+"""What every widget class of ours has in common: traits that sync by construction, keywords that are checked.
+
+In: the class body of a widget. Out: the same class, its documented traits tagged for the wire.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from traitlets import HasTraits, TraitType
+
+from ._version import __version__
+from .errors import UnknownOptionError
+
+MODULE_NAME = "memviz-widgets"
+MODULE_VERSION = f"^{__version__}"
+
+
+class Synced(HasTraits):
+    """Mixin for widget classes: each public trait of the class body syncs, each must carry ``help=``.
+
+    A trait whose name starts with an underscore keeps whatever tags it was given.
+
+    Raises:
+        TypeError: at class creation, when a public trait has no help text.
+        UnknownOptionError: at construction, for a keyword that is no trait; it names the nearest one.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, trait in vars(cls).items():
+            if not isinstance(trait, TraitType) or name.startswith("_"):
+                continue
+            if not trait.help:
+                raise TypeError(f"{cls.__name__}.{name} has no help text; say meaning, shape, unit and range")
+            trait.tag(sync=True)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        known = set(type(self).class_trait_names())
+        for name in kwargs:
+            if name not in known:
+                raise UnknownOptionError(unknown_option_text(type(self).__name__, name, known))
+        super().__init__(*args, **kwargs)
+
+
+def unknown_option_text(owner: str, given: str, known: set[str]) -> str:
+    """One sentence for a misspelt keyword: what was given, the nearest known one, what there is."""
+    public = sorted(name for name in known if not name.startswith("_"))
+    nearest = difflib.get_close_matches(given, public, n=1)
+    hint = f"; nearest is {nearest[0]!r}" if nearest else ""
+    return f"{owner} has no option {given!r}{hint}. Options: {', '.join(public)}."

@@ -1,0 +1,112 @@
+"""FrameStore: the kernel's end of the pages that a notebook page holds.
+
+In: an ActivationCache and wishes from the browser (custom messages). Out: its catalog, pages of uint8 frames,
+exact values of single cells. The browser's end (js/src/frame_store.ts) decides what is asked for and when.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipywidgets import Widget, register
+from traitlets import Dict, Int, List, Unicode
+
+from ..cache import ActivationCache
+from ..errors import MemvizError
+from ..frames.catalog import build_catalog
+from ..frames.pages import Page, PageSource
+from ..synced import MODULE_NAME, MODULE_VERSION, Synced
+
+
+@register
+class FrameStore(Synced, Widget):
+    """Pages of frames of one cache, shared by every view of it. A model without a view."""
+
+    _model_name = Unicode("FrameStoreModel").tag(sync=True)
+    _model_module = Unicode(MODULE_NAME).tag(sync=True)
+    _model_module_version = Unicode(MODULE_VERSION).tag(sync=True)
+
+    catalog: Any = Dict(
+        help="What was recorded: layers, records with shape, dims and statistics (frames.catalog.Catalog)."
+    )
+    pages: Any = List(help="Pages sent with the widget itself, so that the first picture needs no round trip.")
+    budget_bytes: Any = Int(
+        96 * 2**20, help="Bytes of pages the notebook page may hold; the least recently seen go first."
+    )
+    problem: Any = Unicode(help="The last error of a callback, shown under every view; empty when there is none.")
+
+    def __init__(self, cache: ActivationCache, **kwargs: Any) -> None:
+        self._source = PageSource(cache)
+        catalog = build_catalog(cache)
+        super().__init__(catalog=catalog, pages=self._first_pages(catalog), **kwargs)
+        self.on_msg(self._answer)
+
+    def close(self) -> None:
+        """Forget the cache and the pages; the browser's model goes with it."""
+        self.on_msg(self._answer, remove=True)
+        self._source.close()
+        super().close()
+
+    def __repr__(self) -> str:
+        return f"FrameStore({len(self.catalog.get('records', ()))} records)"
+
+    def _first_pages(self, catalog: Any) -> list[dict[str, Any]]:
+        """The pages behind the first picture: first record's frame, tiles, measures, histogram and series."""
+        if not catalog["layers"]:
+            return []
+        record = catalog["layers"][0]["records"][0]
+        entry = catalog["records"][record]
+        if entry["frame"] is None:
+            return []
+        wanted = ["frame", "histogram"]
+        wanted += ["channels"] if entry["channels"] else []
+        wanted += [kind for kind in ("sheet", "series") if entry[kind] is not None]
+        pages = (self._source.page(record, kind, 0) for kind in wanted)
+        return [{**page_header(page), **page_buffers(page)} for page in pages]
+
+    def _answer(self, widget: Widget, content: dict[str, Any], buffers: list[memoryview]) -> None:
+        """Serve one message of the browser; an error is answered and shown, it never stays in a log."""
+        try:
+            if content.get("type") == "pages":
+                self._answer_pages(content["id"], content["wants"])
+            elif content.get("type") == "value":
+                self._answer_value(content)
+        except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
+            self.problem = f"{type(error).__name__}: {error}"
+
+    def _answer_pages(self, request: int, wants: list[dict[str, Any]]) -> None:
+        for want in wants:
+            place = {name: want[name] for name in ("record", "kind", "page")}
+            try:
+                page = self._source.page(place["record"], place["kind"], place["page"])
+            except MemvizError as error:
+                self.send({"type": "refused", "id": request, **place, "message": str(error)})
+                continue
+            self.send({"type": "page", "id": request, **page_header(page)}, list(page_buffers(page).values()))
+        self.send({"type": "done", "id": request})
+
+    def _answer_value(self, content: dict[str, Any]) -> None:
+        try:
+            cell = self._source.value(content["record"], content["frame"], content["row"], content["col"])
+        except MemvizError as error:
+            self.send({"type": "refused", "id": content["id"], "message": str(error)})
+            return
+        answer = {"text": cell.text, "number": cell.number, "index": list(cell.index)}
+        self.send({"type": "value", "id": content["id"], **answer})
+
+
+def page_header(page: Page) -> dict[str, Any]:
+    """What a page is, as JSON: record, kind, page number, dtype of its data, shape (n, rows, cols), sampled."""
+    return {
+        "record": page.record,
+        "kind": page.kind,
+        "page": page.page,
+        "dtype": page.dtype,
+        "shape": list(page.shape),
+        "sampled": page.sampled,
+    }
+
+
+def page_buffers(page: Page) -> dict[str, memoryview]:
+    """The three buffers of a page in the order of the wire: data, lo (float64), hi (float64)."""
+    return {"data": page.data, "lo": page.lo, "hi": page.hi}

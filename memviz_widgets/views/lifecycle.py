@@ -1,0 +1,43 @@
+"""Finding and closing every widget that hangs below a view: ``close()`` undoes ``__init__``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ipywidgets import Widget
+
+
+def widgets_below(root: Widget, keep: tuple[type[Widget], ...]) -> list[Widget]:
+    """All widgets reachable through the synced traits of ``root`` (layouts, styles, scales, children), root first.
+
+    Widgets of a class in ``keep`` belong to somebody else: they are neither listed nor entered.
+    """
+    found: dict[str, Widget] = {}
+    waiting = [root]
+    while waiting:
+        widget = waiting.pop()
+        if widget.model_id is None or widget.model_id in found or isinstance(widget, keep):
+            continue
+        found[widget.model_id] = widget
+        for name in widget.keys:
+            waiting.extend(_widgets_in(getattr(widget, name, None)))
+    return list(found.values())
+
+
+def close_all(widgets: list[Widget]) -> None:
+    """Close widgets, the ones found last first, and drop their observers."""
+    for widget in reversed(widgets):
+        widget.unobserve_all()
+        widget.close()
+
+
+def _widgets_in(value: Any) -> Iterator[Widget]:
+    if isinstance(value, Widget):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _widgets_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _widgets_in(item)

@@ -1,0 +1,68 @@
+"""FrameStore: what it sends with itself and how it answers the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import memviz_widgets as mv
+from memviz_widgets.views import FrameStore
+
+Make = Callable[..., mv.ActivationExplorer]
+
+
+@pytest.fixture
+def answers(make_explorer: Make, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, Any]], list[tuple[Any, Any]]]:
+    """Sends one message to the store of an explorer and gives what the store sent back."""
+    store = make_explorer().selection.store
+    sent: list[tuple[Any, Any]] = []
+    monkeypatch.setattr(store, "send", lambda content, buffers=None: sent.append((content, buffers)))
+
+    def ask(message: dict[str, Any]) -> list[tuple[Any, Any]]:
+        sent.clear()
+        store._handle_custom_msg(message, [])
+        return list(sent)
+
+    return ask
+
+
+def test_first_pages_travel_with_the_widget(make_explorer: Make) -> None:
+    store = make_explorer().selection.store
+    assert isinstance(store, FrameStore)
+    assert [(page["record"], page["kind"]) for page in store.pages] == [
+        (0, "frame"),
+        (0, "histogram"),
+        (0, "channels"),
+        (0, "sheet"),
+    ]
+
+
+def test_page_answer_carries_codes_and_ranges(answers: Callable[..., Any], make_explorer: Make) -> None:
+    (page, buffers), done = answers({"type": "pages", "id": 7, "wants": [{"record": 1, "kind": "frame", "page": 0}]})
+    assert page["shape"] == [12, 6, 6] and page["id"] == 7 and done[0] == {"type": "done", "id": 7}
+    relu = make_explorer().cache["1"].numpy().reshape(12, 36)
+    np.testing.assert_array_equal(np.frombuffer(buffers[1], np.float64), relu.min(1))
+    np.testing.assert_array_equal(np.frombuffer(buffers[2], np.float64), relu.max(1))
+
+
+def test_page_that_does_not_exist_is_refused_and_the_rest_is_served(answers: Callable[..., Any]) -> None:
+    wants = [{"record": 0, "kind": "frame", "page": 99}, {"record": 0, "kind": "frame", "page": 0}]
+    refused, page, done = answers({"type": "pages", "id": 1, "wants": wants})
+    assert refused[0]["type"] == "refused" and "99" in refused[0]["message"]
+    assert page[0]["type"] == "page" and done[0]["type"] == "done"
+
+
+def test_value_answer_is_the_tensors_number(answers: Callable[..., Any], make_explorer: Make) -> None:
+    ((answer, _),) = answers({"type": "value", "id": 3, "record": 0, "frame": 5, "row": 2, "col": 1})
+    exact = make_explorer().cache["0"][1, 1, 2, 1]  # frame 5 = sample 1, channel 1 of 4
+    said = {"text": str(exact.numpy()), "number": exact.item(), "index": [1, 1, 2, 1]}
+    assert answer == {"type": "value", "id": 3, **said}
+
+
+def test_error_of_a_callback_is_shown_under_the_view(make_explorer: Make) -> None:
+    store = make_explorer().selection.store
+    store._handle_custom_msg({"type": "pages", "id": 1, "wants": [{}]}, [])
+    assert store.problem == "KeyError: 'record'"

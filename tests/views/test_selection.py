@@ -1,0 +1,57 @@
+"""Selection: indices that exist, names of layers, moves between records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+import memviz_widgets as mv
+from memviz_widgets.errors import SelectionError
+
+Make = Callable[..., mv.ActivationExplorer]
+
+
+def test_layer_takes_a_name(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    selection.layer = "2"
+    assert (selection.layer, selection.path) == (2, "2")
+
+
+def test_unknown_layer_name_names_the_nearest(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    with pytest.raises(SelectionError, match=r"no layer 'modle' \(5 recorded\); nearest is '\(model\)'"):
+        selection.layer = "modle"
+
+
+def test_index_outside_the_record_is_refused(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    with pytest.raises(SelectionError, match=r"channel 4 is not in '0'; expected 0 \.\. 3\."):
+        selection.channel = 4
+    assert selection.channel == 0
+
+
+def test_index_of_a_wrong_type_is_refused(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    with pytest.raises(SelectionError, match=r"layer is 1\.5; expected a layer's position"):
+        selection.layer = 1.5
+
+
+def test_changing_the_layer_moves_the_other_indices_into_it(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    selection.layer = "2"
+    selection.channel = 143
+    selection.layer = "3"
+    assert selection.channel == 4
+
+
+def test_state_from_the_browser_is_moved_not_refused(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    selection.set_state({"layer": 4, "channel": 99})
+    assert (selection.layer, selection.channel) == (4, 4)
+
+
+def test_repr_names_place_only(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    selection.channel = 2
+    assert repr(selection) == "Selection('0', channel=2, sample=0)"
