@@ -1,0 +1,77 @@
+"""Pictures of the explorer on trained networks, light and dark, narrow and wide: what a reviewer has to look at.
+
+Run: ``python -m tests.screenshots FOLDER``. Writes one PNG per network, theme and width; the two that the README
+shows are copies of ``onet-light-1400.png`` and ``g2p-dark-1400.png`` in docs/.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser
+
+from .browser.conftest import SETUP
+from .browser.jupyter_lab import Notebook, chromium, lab_server
+
+SHOWN = {
+    "onet": """from tests.real_models import onet
+model, x = onet()
+explorer = mv.ActivationExplorer(model, x[:8])
+explorer.selection.layer = "prelu1"
+explorer.selection.channel = 12
+explorer""",
+    "g2p": """from tests.real_models import g2p
+model, ids = g2p()
+explorer = mv.ActivationExplorer(model, ids)
+explorer.selection.layer = "enc[0]"
+explorer.selection.channel = 40
+explorer.selection.time = 6
+explorer""",
+    "linear": """torch.manual_seed(0)
+explorer = mv.ActivationExplorer(torch.nn.Sequential(torch.nn.Linear(16, 48), torch.nn.ReLU()), torch.randn(6, 16))
+explorer.selection.layer = 1
+explorer""",
+    "loud": """values = torch.randn(1, 3, 20, 30)
+values[0, 0, 3, 4:9] = float("nan")
+values[0, 0, 8, 12] = float("inf")
+values[0, 0, 12, 20] = -float("inf")
+explorer = mv.ActivationExplorer(torch.nn.Identity(), values)
+explorer""",
+}
+WIDTHS = {1400: 1250, 600: 1700}
+
+
+def shoot(browser: Browser, address: str, root: Path, target: Path, name: str, theme: str, width: int) -> None:
+    """One notebook, one picture of its explorer with a margin of the page around it."""
+    page = browser.new_context(viewport={"width": width, "height": WIDTHS[width]}, device_scale_factor=1.5).new_page()
+    notebook = Notebook(page, address, root)
+    notebook.open(f"{name}-{theme}-{width}.ipynb", [SETUP, SHOWN[name]])
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    if theme == "dark":
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
+        page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
+    else:
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Light'})")
+        page.wait_for_selector("body[data-jp-theme-light=true]", state="attached")
+    notebook.run_all()
+    notebook.wait_ready()
+    page.wait_for_timeout(2500)
+    page.locator(".memviz-explorer").first.screenshot(path=target / f"{name}-{theme}-{width}.png")
+    notebook.shut_down()
+    for problem in notebook.problems:
+        print(f"{name} {theme} {width}: {problem}")
+
+
+def main(target: Path, names: list[str]) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, lab_server(Path(folder)) as address, chromium() as browser:
+        for name in names or SHOWN:
+            for theme in ("light", "dark"):
+                for width in WIDTHS:
+                    shoot(browser, address, Path(folder), target, name, theme, width)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])
