@@ -55,7 +55,7 @@ export class ActivationExplorerView extends VBoxView {
 
   private followSelection(): void {
     this.life.unfollow();
-    this.life.follow(this.selection, 'change place', () => this.life.nextFrame(() => this.arrange()));
+    this.life.follow(this.selection, 'place', () => this.life.nextFrame(() => this.arrange()));
     this.life.nextFrame(() => this.arrange());
   }
 

@@ -1,7 +1,8 @@
 /**
  * AxisRange: makes a slider and its play button follow the selected record, in the browser.
  *
- * In: the extent of one axis. Out: `max` and `disabled` of both controls. A model without a view.
+ * In: the extent of one axis. Out: `max` and `disabled` of both controls, and the axis moved by the play button.
+ * A model without a view. The slider's value is tied to the selection by a jslink of its own.
  */
 
 import { unpack_models } from '@jupyter-widgets/base';
@@ -9,6 +10,7 @@ import type { WidgetModel } from '@jupyter-widgets/base';
 
 import { axisRangeDefaults } from './generated/traits';
 import type { AxisRangeState } from './generated/traits';
+import type { SelectionModel } from './selection';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
@@ -30,6 +32,20 @@ export class AxisRangeModel extends StateModel<AxisRangeState> {
     if (selection) {
       this.listenTo(selection, 'place', this.follow);
       this.follow();
+      this.tiePlay(selection, this.trait('play'));
+    }
+  }
+
+  /**
+   * Play starts where the selection is, and moves it. No jslink: that would tell the kernel of every step of the
+   * slider once more, and its answers come between a key press and the picture.
+   */
+  private tiePlay(selection: SelectionModel, play: WidgetModel | null): void {
+    const axis = this.trait('axis');
+    if (play) {
+      play.set('value', selection.get(axis));
+      this.listenTo(selection, `change:${axis}`, () => play.set('value', selection.get(axis)));
+      this.listenTo(play, 'change:value', () => selection.move(axis, play.get('value') as number));
     }
   }
 

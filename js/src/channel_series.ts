@@ -2,7 +2,7 @@
  * ChannelSeries: feeds a bqplot Lines with the selected channel over time, in the browser.
  *
  * In: the cursor and the store's series pages. Out: x and y of `lines` (timestep, exact float32 value) and of
- * `cursor` (a vertical line at the selected timestep), the label of `y_axis`. Nothing is sent to the kernel.
+ * `cursor` (a vertical line at the selected timestep), labels and ticks of the axes. Nothing is sent to the kernel.
  */
 
 import { unpack_models } from '@jupyter-widgets/base';
@@ -11,6 +11,8 @@ import type { WidgetModel } from '@jupyter-widgets/base';
 import type { PageKind } from './catalog';
 import { channelSeriesDefaults } from './generated/traits';
 import type { ChannelSeriesState } from './generated/traits';
+import { roundTicks } from './paint';
+import { labelAxis } from './picture_axes';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
@@ -32,6 +34,7 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
     selection: { deserialize: unpack_models },
     lines: { deserialize: unpack_models },
     cursor: { deserialize: unpack_models },
+    x_axis: { deserialize: unpack_models },
     y_axis: { deserialize: unpack_models },
   };
 
@@ -94,10 +97,16 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
     }
     if (values.buffer !== this.shown?.buffer || values.byteOffset !== this.shown.byteOffset || this.curve === null) {
       this.curve = curveOf(values, picture.pool_cols);
+      this.markAxes(this.curve, picture.full_cols);
     }
     this.shown = values;
     this.trait('y_axis')?.set('label', `channel ${selection.trait('channel')}`);
     this.show(this.curve, selection.trait('time'));
+  }
+
+  private markAxes({ low, high }: Curve, timesteps: number): void {
+    labelAxis(this.trait('x_axis'), 'time', [0, timesteps - 1], timesteps);
+    this.trait('y_axis')?.set('tick_values', Float64Array.from(roundTicks(low, high)));
   }
 
   private show(curve: Curve | null, time: number): void {

@@ -35,6 +35,7 @@ export class ColorBarView extends DrawnView<ColorBarState> {
   private gradient!: HTMLCanvasElement;
   private ticks!: HTMLDivElement;
   private legend!: HTMLDivElement;
+  private width = 0; // CSS pixels; asking the page at every frame would lay it out
   private drawnFor = ''; // the gradient is drawn only for another range, colour map or width
 
   private get colors(): ColorMappingModel {
@@ -55,7 +56,10 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     this.scale.append(this.bars, this.gradient, this.ticks);
     this.scale.setAttribute('role', 'img');
     this.el.append(this.scale, this.legend);
-    this.life.resized(this.el, () => this.schedule());
+    this.life.resized(this.scale, () => {
+      this.width = Math.round(this.scale.clientWidth);
+      this.schedule();
+    });
   }
 
   protected follow(): void {
@@ -80,7 +84,7 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     const frame = picture && store.frame(place.index, 'frame', this.selection.flat(picture));
     const [vmin, vmax] = this.colors.range(place, frame);
     const histogram = picture ? store.histogram(place.index) : null;
-    const width = Math.round(this.scale.clientWidth) || DEFAULT_WIDTH_PX;
+    const width = this.width || DEFAULT_WIDTH_PX;
     const drawnFor = [vmin, vmax, this.colors.mapName(vmin, vmax), width, place.index, histogram !== null].join(' ');
     if (drawnFor !== this.drawnFor) {
       this.drawnFor = drawnFor;

@@ -55,6 +55,7 @@ export class ContactSheetView extends DrawnView<ContactSheetState> {
   private page = 0;
   private painted = 0;
   private width = 0;
+  private roll = { top: 0, height: 0 }; // scroll position and height of the tiles; asking the page would lay it out
 
   protected get selection(): SelectionModel | null {
     return this.model.trait('selection');
@@ -85,6 +86,8 @@ export class ContactSheetView extends DrawnView<ContactSheetState> {
     this.life.on(this.tiles, 'click', (event) => this.choose(this.positionUnder(event)));
     this.life.on(this.tiles, 'pointermove', (event) => this.nameTile(this.positionUnder(event)));
     this.life.on(this.tiles, 'keydown', (event) => this.pressed(event));
+    this.life.on(this.tiles, 'scroll', () => (this.roll.top = this.tiles.scrollTop));
+    this.life.resized(this.tiles, () => (this.roll.height = this.tiles.clientHeight));
     this.life.resized(this.el, () => this.resized());
   }
 
@@ -281,9 +284,9 @@ export class ContactSheetView extends DrawnView<ContactSheetState> {
 
   /** Scrolls the sheet alone, never the page. */
   private scrollTo(top: number, height: number): void {
-    const { scrollTop, clientHeight } = this.tiles;
-    if (clientHeight && (top < scrollTop || top + height > scrollTop + clientHeight)) {
-      this.tiles.scrollTop = top + height / 2 - clientHeight / 2;
+    const { roll } = this;
+    if (roll.height && (top < roll.top || top + height > roll.top + roll.height)) {
+      this.tiles.scrollTop = top + height / 2 - roll.height / 2;
     }
   }
 

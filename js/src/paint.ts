@@ -123,6 +123,18 @@ export interface BarTick {
   text: string;
 }
 
+/** Round values in lo..hi, about `most` of them; only `lo` where all values are the same. */
+export function roundTicks(lo: number, hi: number, most = 4): number[] {
+  const span = hi - lo;
+  if (!(span > 0) || !Number.isFinite(span)) {
+    return [lo];
+  }
+  const step = niceStep(span, most);
+  const first = Math.ceil(lo / step);
+  const count = Math.floor(hi / step) - first + 1;
+  return Array.from({ length: count }, (_, i) => (first + i) * step);
+}
+
 /** Both ends, and up to 3 round numbers between them that do not touch each other. `width` and `character` in CSS pixels. */
 export function barTicks(vmin: number, vmax: number, width: number, character = 7): BarTick[] {
   const first = { position: 0, text: approximately(vmin) };

@@ -19,11 +19,17 @@ export type Axis = Exclude<keyof SelectionState, 'store'>;
 /** layer and call first: they decide what the others may be. */
 const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && name !== 'store') as Axis[];
 
+/** The kernel hears of a move this much later: its answers, two for each message, would come before the picture. */
+export const KERNEL_LAG_MS = 40;
+
 export class SelectionModel extends StateModel<SelectionState> {
   static override serializers = { ...StateModel.serializers, store: { deserialize: unpack_models } };
 
   private declare selectedRecord: number;
   private declare followedStore: FrameStoreModel | null;
+  private declare lag: number;
+  private declare setting: boolean; // undefined until the first set, which comes before initialize
+  private declare setInside: boolean;
 
   override defaults() {
     return { ...super.defaults(), ...selectionDefaults() };
@@ -31,6 +37,7 @@ export class SelectionModel extends StateModel<SelectionState> {
 
   override initialize(attributes: Partial<SelectionState>, options: ModelOptions): void {
     super.initialize(attributes, options);
+    this.lag = 0;
     this.selectedRecord = this.place()?.index ?? -1;
     this.followedStore = null;
     this.listenTo(this, 'change:layer change:call', this.announcePlace);
@@ -86,13 +93,55 @@ export class SelectionModel extends StateModel<SelectionState> {
     }
   }
 
+  /** As in every model, but after KERNEL_LAG_MS; what changes until then goes along. */
+  override save_changes(callbacks?: object): void {
+    if (!this.lag) {
+      this.lag = window.setTimeout(() => {
+        this.lag = 0;
+        super.save_changes(callbacks);
+      }, KERNEL_LAG_MS);
+    }
+  }
+
+  /** While a move is on its way to the kernel, an echo of the move before it is old news. */
+  override set_state(state: Partial<SelectionState>): void {
+    super.set_state((this.lag ? withoutAxes(state) : state) as Parameters<StateModel<SelectionState>['set_state']>[0]);
+  }
+
+  override close(comm_closed = false): Promise<void> {
+    window.clearTimeout(this.lag);
+    return super.close(comm_closed);
+  }
+
   /** As in every model, but indices that the selected record lacks move into it in the same step. */
   override set(key: string | object | null, value?: unknown, options?: unknown): unknown {
     if (key === null || key === undefined) {
       return super.set(key, value, options);
     }
     const given = typeof key === 'object' ? key : { [key]: value };
-    return super.set(this.insideRecord(given), typeof key === 'object' ? value : options);
+    const inside = this.insideRecord(given);
+    if (!this.setting) {
+      return this.setOutermost(inside, typeof key === 'object' ? value : options);
+    }
+    if (Object.entries(inside).every(([name, wished]) => this.get(name) === wished)) {
+      return this; // a link that answers with what was just set
+    }
+    this.setInside = true;
+    return super.set(inside, typeof key === 'object' ? value : options);
+  }
+
+  /** ipywidgets loses the event 'change' when a listener of 'change:<axis>' sets again: then it is made up for. */
+  private setOutermost(values: object, options: unknown): unknown {
+    this.setting = true;
+    this.setInside = false;
+    try {
+      return super.set(values, options);
+    } finally {
+      this.setting = false;
+      if (this.setInside) {
+        this.trigger('change', this);
+      }
+    }
   }
 
   /** `given` with every index moved into the record that it selects; layer and call come first, so do their events. */

@@ -65,7 +65,7 @@ const SHARED = `
 `;
 
 const EXPLORER = `
-.memviz-explorer { container: memviz / inline-size; width: 100%; min-width: 0; gap: 6px; overflow: visible; }
+.memviz-explorer { container: memviz / inline-size; box-sizing: border-box; width: 100%; padding: 2px; min-width: 0; gap: 6px; overflow: visible; }
 .memviz-explorer .widget-box { min-width: 0; overflow: visible; }
 .memviz-explorer .jupyter-widgets { margin: 0; }
 .memviz-explorer .widget-label { color: var(--memviz-text); }
@@ -90,10 +90,15 @@ const EXPLORER = `
 .memviz-axis .memviz-picker { grid-column: 1 / -1; }
 .memviz-body { display: grid !important; grid-template-columns: minmax(0, 1fr); gap: 10px 16px; align-items: start; }
 .memviz-main, .memviz-side { min-width: 0; gap: 6px; }
-.memviz-explorer .memviz-picture { width: 100%; min-width: 0 !important; height: clamp(240px, 58cqi, 460px); }
+.memviz-explorer .memviz-picture { width: 100%; min-width: 0 !important; height: clamp(240px, 58cqi, 560px); }
+/* the outer ends of d3's axis line look like two more ticks */
+.memviz-explorer .memviz-picture .axis path.domain { stroke: none; }
 .memviz-explorer .memviz-series { width: 100%; min-width: 0 !important; height: 190px; }
 .memviz-colors { display: flex !important; flex-flow: row wrap !important; gap: 4px 14px; }
 .memviz-colors .widget-dropdown, .memviz-side .widget-dropdown { flex: 0 1 auto; width: auto; min-width: 0; }
+/* ipywidgets draws a black arrow, also on a dark page */
+.memviz-explorer .widget-dropdown > select { appearance: auto; background-image: none; }
+[data-jp-theme-light='false'] .memviz-explorer { color-scheme: dark; }
 .memviz-colors .widget-text { flex: 0 0 auto; width: auto; }
 .memviz-colors .widget-text input { width: 8em; }
 .memviz-colors .widget-label, .memviz-side .widget-label { width: auto; min-width: 0; margin-right: 6px; }
@@ -102,7 +107,7 @@ const EXPLORER = `
   .memviz-axis .memviz-picker { grid-column: 3; }
 }
 @container memviz (min-width: 900px) {
-  .memviz-body { grid-template-columns: minmax(0, 1fr) minmax(250px, 33%); }
+  .memviz-body { grid-template-columns: minmax(0, 11fr) minmax(250px, 9fr); }
 }
 `;
 

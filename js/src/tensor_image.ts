@@ -39,6 +39,7 @@ export class TensorImage extends Mark implements ReadPicture {
   private image: ImageData | null = null;
   private pixels = new Uint32Array(0);
   private painted = 0;
+  private drawnBands = '';
   private shapedFor = ''; // what the figure's aspect ratio was last set for: a second view must not start a contest
 
   get selection(): SelectionModel {
@@ -287,7 +288,11 @@ export class TensorImage extends Mark implements ReadPicture {
     if (picture && box) {
       bands.push(['cell', boxOfCell(box, cell.row, cell.col, picture.rows, picture.cols)]);
     }
-    drawBands(this.el, bands);
+    const drawn = JSON.stringify(bands);
+    if (drawn !== this.drawnBands) {
+      this.drawnBands = drawn;
+      drawBands(this.el, bands);
+    }
   }
 
   private describePicture(place: Place, picture: PictureEntry): void {

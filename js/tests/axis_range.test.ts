@@ -55,6 +55,16 @@ describe('slider and play button', () => {
   });
 });
 
+describe('the play button', () => {
+  it('starts where the selection is and moves it', () => {
+    const { selection, play } = controls('channel');
+    selection.set('channel', 5);
+    expect(play.get('value')).toBe(5);
+    play.set('value', 6);
+    expect(selection.get('channel')).toBe(6);
+  });
+});
+
 it('leaves no listener behind when it is closed', async () => {
   const { range, selection } = controls('channel');
   await range.close();

@@ -117,3 +117,14 @@ describe('the contact sheet', () => {
     expect([...paint.channelOrder(3, null)]).toEqual([0, 1, 2]);
   });
 });
+
+describe('roundTicks', () => {
+  it('are round values inside the range', () => {
+    expect(paint.roundTicks(0.42, 0.99)).toEqual([0.6000000000000001, 0.8]);
+    expect(paint.roundTicks(-1, 1)).toEqual([-1, -0.5, 0, 0.5, 1]);
+  });
+
+  it('is the one value where all are the same', () => {
+    expect(paint.roundTicks(2.5, 2.5)).toEqual([2.5]);
+  });
+});

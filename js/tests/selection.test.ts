@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import { FrameStoreModel } from '../src/frame_store';
-import { SelectionModel } from '../src/selection';
+import { KERNEL_LAG_MS, SelectionModel } from '../src/selection';
 import { FakeComm, catalogOf, imageRecord, layer, listenerCount, make, world } from './models';
 
 const twoLayers = () => catalogOf(imageRecord(2, 16), imageRecord(1, 4));
@@ -38,14 +38,44 @@ describe('moving into the record', () => {
     expect(events).toEqual(['place', 'change:layer', 'change:sample', 'change:channel', 'change']);
   });
 
-  it('reaches the kernel as one message', () => {
+  it('reaches the kernel as one message, a little later', () => {
+    vi.useFakeTimers();
     const comm = new FakeComm();
     const store = make(FrameStoreModel, { catalog: twoLayers() });
     const selection = make(SelectionModel, { store, channel: 12 }, comm);
     selection.move('layer', 1);
-    expect(comm.updates).toEqual([{ layer: 1, channel: 3 }]);
+    selection.move('channel', 2);
+    expect(comm.updates).toEqual([]);
+    vi.advanceTimersByTime(KERNEL_LAG_MS);
+    expect(comm.updates).toEqual([{ layer: 1, channel: 2 }]);
     selection.move('layer', 1);
+    vi.advanceTimersByTime(KERNEL_LAG_MS);
     expect(comm.updates).toHaveLength(1);
+    vi.useRealTimers();
+  });
+
+  it('is not undone by an echo of the move before', () => {
+    vi.useFakeTimers();
+    const { selection } = world(twoLayers());
+    selection.move('channel', 7);
+    selection.set_state({ channel: 6 });
+    expect(selection.get('channel')).toBe(7);
+    vi.advanceTimersByTime(KERNEL_LAG_MS);
+    selection.set_state({ channel: 2 });
+    expect(selection.get('channel')).toBe(2);
+    vi.useRealTimers();
+  });
+
+  it('says "change" once, also when a listener answers with the same value or with another', () => {
+    const { selection } = world(twoLayers());
+    const changed = vi.fn();
+    selection.on('change', changed);
+    selection.on('change:channel', () => selection.move('channel', selection.get('channel') as number));
+    selection.move('channel', 3);
+    expect(changed).toHaveBeenCalledTimes(1);
+    selection.on('change:channel', () => selection.move('sample', 1));
+    selection.move('channel', 4);
+    expect(changed).toHaveBeenCalledTimes(2);
   });
 
   it('keeps values from outside the record out of it', () => {

@@ -170,8 +170,8 @@ class ActivationExplorer(Synced, VBox):
         lines = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.5)
         cursor = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.0, line_style="dashed")
         x_axis = bqplot.Axis(scale=scales["x"], label="time", label_offset="32px", grid_lines="none")
-        y_axis = bqplot.Axis(scale=scales["y"], side="left", label="channel", label_offset="46px", num_ticks=4)
-        self._parts.append(ChannelSeries(selection=selection, lines=lines, cursor=cursor, y_axis=y_axis))
+        y_axis = bqplot.Axis(scale=scales["y"], side="left", label="channel", label_offset="46px")
+        self._parts.append(ChannelSeries(selection=selection, lines=lines, cursor=cursor, x_axis=x_axis, y_axis=y_axis))
         return _classed(_figure(marks=[lines, cursor], axes=[x_axis, y_axis]), "memviz-series")
 
     def _side(self, selection: Selection) -> Widget:

@@ -17,7 +17,8 @@ AXES = ("layer", "call", "sample", "channel", "time", "head", "query", "key", "s
 class AxisRange(Synced, Widget):
     """Sets ``max`` and ``disabled`` of a slider and a play button from the extent of one axis. A model without a view.
 
-    An axis with one position or none is disabled, its slider stays in place.
+    An axis with one position or none is disabled, its slider stays in place. The play button moves the axis from where
+    it is; the slider's value is tied to the selection with a jslink.
     """
 
     _model_name = Unicode("AxisRangeModel").tag(sync=True)

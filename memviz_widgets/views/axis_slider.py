@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipywidgets import HBox, IntSlider, Play, Widget, jslink
-from ipywidgets.widgets.widget_link import Link
 
 from ..selection import Selection
 from .axis_range import AxisRange
@@ -35,10 +34,5 @@ class AxisSlider:
         self.row.add_class("memviz-axis").add_class(f"memviz-axis-{axis}")
         self.parts: list[Widget] = [
             AxisRange(selection=selection, axis=axis, slider=self.slider, play=self.play),
-            _linked(self.slider, selection, axis),
-            _linked(self.play, selection, axis),
+            jslink((selection, axis), (self.slider, "value")),
         ]
-
-
-def _linked(control: Widget, selection: Selection, axis: str) -> Link:
-    return jslink((selection, axis), (control, "value"))

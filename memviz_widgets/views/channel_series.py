@@ -28,6 +28,9 @@ class ChannelSeries(Synced, Widget):
     )
     lines: Any = Instance(bqplot.Lines, help="The line of the selected channel over time.").tag(**widget_serialization)
     cursor: Any = Instance(bqplot.Lines, help="A vertical line at the selected timestep.").tag(**widget_serialization)
-    y_axis: Any = Instance(bqplot.Axis, allow_none=True, help="Axis whose label names the channel.").tag(
+    x_axis: Any = Instance(bqplot.Axis, allow_none=True, help="Axis whose integer ticks follow the timesteps.").tag(
         **widget_serialization
     )
+    y_axis: Any = Instance(
+        bqplot.Axis, allow_none=True, help="Axis whose label names the channel, with round ticks."
+    ).tag(**widget_serialization)

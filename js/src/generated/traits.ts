@@ -57,7 +57,9 @@ export interface ChannelSeriesState {
   lines: WidgetModel;
   /** A vertical line at the selected timestep. */
   cursor: WidgetModel;
-  /** Axis whose label names the channel. */
+  /** Axis whose integer ticks follow the timesteps. */
+  x_axis: WidgetModel | null;
+  /** Axis whose label names the channel, with round ticks. */
   y_axis: WidgetModel | null;
 }
 
@@ -69,6 +71,7 @@ export function channelSeriesDefaults() {
     selection: null,
     lines: null,
     cursor: null,
+    x_axis: null,
     y_axis: null,
   };
 }
@@ -119,7 +122,7 @@ export function colorBarDefaults() {
 export interface ColorMappingState {
   /** The cursor that says which frame, layer and cache the range refers to. */
   selection: SelectionModel;
-  /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else the layer's range), frame, layer, all layers, symmetric (about 0, of the layer), fixed (vmin .. vmax). */
+  /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer, all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
   mode: 'auto' | 'frame' | 'layer' | 'all' | 'symmetric' | 'fixed';
   /** Value of the first colour when mode is 'fixed', in units of the tensor. */
   vmin: number;
