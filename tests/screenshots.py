@@ -20,7 +20,7 @@ SHOWN = {
 model, x = onet()
 explorer = mv.ActivationExplorer(model, x[:8])
 explorer.selection.layer = "prelu1"
-explorer.selection.channel = 12
+explorer.selection.channel = 20
 explorer""",
     "g2p": """from tests.real_models import g2p
 model, ids = g2p()

@@ -24,6 +24,8 @@ export interface Curve {
   high: number;
 }
 
+/** At most four digits, without zeros at the end (d3-format). */
+const TICK_FORMAT = '.4~g';
 const NOTHING = new Float64Array(0);
 /** Half the height of the cursor where all values are the same. */
 const FLAT_REACH = 0.5;
@@ -106,7 +108,7 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
 
   private markAxes({ low, high }: Curve, timesteps: number): void {
     labelAxis(this.trait('x_axis'), 'time', [0, timesteps - 1], timesteps);
-    this.trait('y_axis')?.set('tick_values', Float64Array.from(roundTicks(low, high)));
+    this.trait('y_axis')?.set({ tick_values: Float64Array.from(roundTicks(low, high)), tick_format: TICK_FORMAT });
   }
 
   private show(curve: Curve | null, time: number): void {

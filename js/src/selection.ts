@@ -30,6 +30,8 @@ export class SelectionModel extends StateModel<SelectionState> {
   private declare lag: number;
   private declare setting: boolean; // undefined until the first set, which comes before initialize
   private declare setInside: boolean;
+  private declare fromKernel: boolean;
+  private declare unsent: Set<string>; // axes moved here that the kernel has not heard of
 
   override defaults() {
     return { ...super.defaults(), ...selectionDefaults() };
@@ -38,6 +40,9 @@ export class SelectionModel extends StateModel<SelectionState> {
   override initialize(attributes: Partial<SelectionState>, options: ModelOptions): void {
     super.initialize(attributes, options);
     this.lag = 0;
+    this.fromKernel = false;
+    this.unsent = new Set();
+    this.listenTo(this, AXES.map((axis) => `change:${axis}`).join(' '), this.noteUnsent);
     this.selectedRecord = this.place()?.index ?? -1;
     this.followedStore = null;
     this.listenTo(this, 'change:layer change:call', this.announcePlace);
@@ -87,10 +92,7 @@ export class SelectionModel extends StateModel<SelectionState> {
 
   /** Moves along one axis, into the record if need be, and tells the kernel when that changed anything. */
   move(axis: string, value: number): void {
-    this.set(axis, value);
-    if (this.hasChanged(axis)) {
-      this.save_changes();
-    }
+    this.set(axis, value); // a change is sent by noteUnsent
   }
 
   /** As in every model, but after KERNEL_LAG_MS; what changes until then goes along. */
@@ -98,14 +100,21 @@ export class SelectionModel extends StateModel<SelectionState> {
     if (!this.lag) {
       this.lag = window.setTimeout(() => {
         this.lag = 0;
+        this.unsent.clear();
         super.save_changes(callbacks);
       }, KERNEL_LAG_MS);
     }
   }
 
-  /** While a move is on its way to the kernel, an echo of the move before it is old news. */
+  /** For an axis that was moved here since the kernel last heard of it, an echo of the move before is old news. */
   override set_state(state: Partial<SelectionState>): void {
-    super.set_state((this.lag ? withoutAxes(state) : state) as Parameters<StateModel<SelectionState>['set_state']>[0]);
+    const news = Object.fromEntries(Object.entries(state).filter(([axis]) => !this.unsent.has(axis)));
+    this.fromKernel = true;
+    try {
+      super.set_state(news as Parameters<StateModel<SelectionState>['set_state']>[0]);
+    } finally {
+      this.fromKernel = false;
+    }
   }
 
   override close(comm_closed = false): Promise<void> {
@@ -160,6 +169,13 @@ export class SelectionModel extends StateModel<SelectionState> {
       }
     }
     return { ...moved, ...withoutAxes(given) };
+  }
+
+  private noteUnsent(): void {
+    if (!this.fromKernel) {
+      Object.keys(this.changedAttributes() || {}).forEach((axis) => this.unsent.add(axis));
+      this.save_changes(); // whoever moved it: what is unsent must not stay so
+    }
   }
 
   private followStore(): void {

@@ -100,7 +100,8 @@ const EXPLORER = `
 .memviz-explorer .widget-dropdown > select { appearance: auto; background-image: none; }
 [data-jp-theme-light='false'] .memviz-explorer { color-scheme: dark; }
 .memviz-colors .widget-text { flex: 0 0 auto; width: auto; }
-.memviz-colors .widget-text input { width: 8em; }
+.memviz-colors .widget-hbox { flex: 0 1 auto; flex-wrap: wrap; min-width: 0; gap: 4px 14px; overflow: visible; }
+.memviz-colors .widget-text input { width: 6.5em; }
 .memviz-colors .widget-label, .memviz-side .widget-label { width: auto; min-width: 0; margin-right: 6px; }
 @container memviz (min-width: 760px) {
   .memviz-axis { grid-template-columns: minmax(0, 5fr) 92px minmax(0, 4fr); }

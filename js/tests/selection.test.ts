@@ -58,8 +58,8 @@ describe('moving into the record', () => {
     vi.useFakeTimers();
     const { selection } = world(twoLayers());
     selection.move('channel', 7);
-    selection.set_state({ channel: 6 });
-    expect(selection.get('channel')).toBe(7);
+    selection.set_state({ channel: 6, sample: 1 });
+    expect([selection.get('channel'), selection.get('sample')]).toEqual([7, 1]);
     vi.advanceTimersByTime(KERNEL_LAG_MS);
     selection.set_state({ channel: 2 });
     expect(selection.get('channel')).toBe(2);

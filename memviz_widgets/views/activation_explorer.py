@@ -35,7 +35,7 @@ FIXED_AXES = ("layer", "channel", "time")
 OPTIONAL_AXES = ("sample", "call", "step", "head", "query", "key", "slot", "depth", "axis", "axis2")
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call"}
 RANGE_CHOICES = [
-    ("automatic (symmetric if signed)", "auto"),
+    ("automatic (\N{PLUS-MINUS SIGN} if signed)", "auto"),
     ("this frame", "frame"),
     ("this layer", "layer"),
     ("all layers", "all"),
@@ -163,7 +163,7 @@ class ActivationExplorer(Synced, VBox):
             self._parts.append(jslink((self.colors, trait), (control, "value")))
         self._choose(mode, self.colors, "mode", [value for _, value in RANGE_CHOICES])
         self._choose(colormap, self.colors, "colormap", maps)
-        return _classed(Box([mode, low, high, colormap]), "memviz-colors")
+        return _classed(Box([mode, HBox([low, high]), colormap]), "memviz-colors")
 
     def _series(self, selection: Selection) -> Widget:
         scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}

@@ -23,7 +23,7 @@ import nbformat
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from ..browser_path import chromium_path
 
@@ -38,8 +38,8 @@ CHROMIUM_FLAGS = [
 ]
 SERVER_WAIT_S = 60
 CELL_WAIT_MS = 120_000
-# What JupyterLab itself says when a page is left in the middle of its own requests.
-NOT_OURS = ("debug_request message",)
+# What the hosts themselves say: a page left in the middle of a request, and Notebook 7.6 at every start.
+NOT_OURS = ("debug_request message", "reading 'schema'")
 READY = "canvas.memviz-image[data-state=ready]"
 
 
@@ -52,6 +52,7 @@ def lab_server(root: Path, app: str = "lab") -> Iterator[str]:
     private = root / ".jupyter"
     folders = {"JUPYTER_CONFIG_DIR": "c", "JUPYTERLAB_SETTINGS_DIR": "s", "JUPYTERLAB_WORKSPACES_DIR": "w"}
     env = {**os.environ, "OMP_NUM_THREADS": "1", **{name: str(private / end) for name, end in folders.items()}}
+    _silence_news(private / "s")
     expose = "LabApp" if app == "lab" else "JupyterNotebookApp"
     options = [
         "--no-browser",
@@ -74,6 +75,13 @@ def lab_server(root: Path, app: str = "lab") -> Iterator[str]:
         server.terminate()
         server.wait(20)
         log.close()
+
+
+def _silence_news(settings: Path) -> None:
+    """Answer JupyterLab's question about its news, which lies over the notebook until it is answered."""
+    folder = settings / "@jupyterlab/apputils-extension"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
 
 
 def _wait_for_server(server: subprocess.Popen[bytes], address: str, log: Path) -> None:
@@ -106,15 +114,15 @@ class Notebook:
         page: the Playwright page. problems: console errors and page errors since it was opened.
     """
 
-    def __init__(self, page: Page, address: str, root: Path) -> None:
-        self.page, self.address, self.root = page, address, root
+    def __init__(self, page: Page, address: str, root: Path, app: str = "lab") -> None:
+        self.page, self.address, self.root, self.app = page, address, root, app
         self.problems: list[str] = []
-        page.on("pageerror", lambda error: self.problems.append(f"pageerror: {error}"))
-        page.on("console", self._note)
+        page.on("pageerror", lambda error: self._note(str(error)))
+        page.on("console", lambda message: self._note(message.text) if message.type == "error" else None)
 
-    def _note(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not any(known in message.text for known in NOT_OURS):
-            self.problems.append(message.text)
+    def _note(self, problem: str) -> None:
+        if not any(known in problem for known in NOT_OURS):
+            self.problems.append(problem)
 
     def open(self, name: str, cells: list[str], reset: bool = True) -> None:
         """Write a notebook of code cells, open it and wait for its kernel."""
@@ -125,7 +133,8 @@ class Notebook:
 
     def show(self, name: str, reset: bool = True) -> None:
         """Open a notebook that is already there and wait for its kernel."""
-        self.page.goto(f"{self.address}/lab/tree/{name}{'?reset' if reset else ''}", wait_until="domcontentloaded")
+        folder = "lab/tree" if self.app == "lab" else "notebooks"
+        self.page.goto(f"{self.address}/{folder}/{name}{'?reset' if reset else ''}", wait_until="domcontentloaded")
         self.page.wait_for_function(
             """() => { const p = window.jupyterapp?.shell?.currentWidget;
             return p?.sessionContext?.isReady && p.sessionContext.session?.kernel?.status === 'idle'; }""",

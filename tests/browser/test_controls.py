@@ -46,6 +46,15 @@ def test_arrows_move_a_focused_slider_and_the_cell_keeps_focus(open_notebook: Ca
     selected(notebook, "channel", 3)
 
 
+def test_indices_set_in_python_just_before_the_display_arrive(open_notebook: Callable[..., Notebook]) -> None:
+    cell = CONV_CELL.removesuffix("explorer")
+    notebook = open_notebook(f"{cell}explorer.selection.channel = 4\nexplorer.selection.sample = 1\nexplorer")
+    notebook.wait_painted(0, 10)  # sample 1, channel 4 of 6
+    notebook.execute("explorer.selection.layer = 1; explorer.selection.channel = 2; explorer.selection.sample = 0")
+    notebook.wait_painted(1, 2)
+    assert notebook.evaluate("[explorer.selection.channel, explorer.selection.sample]") == [2, 0]
+
+
 def test_brackets_go_to_the_previous_and_next_layer(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook(CONV_CELL)
     notebook.focus_slider("channel")
