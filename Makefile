@@ -2,6 +2,8 @@
 # make test   every check                                   (ONLY="ruff-check mypy" for some of them)
 # make build  the front end only
 # make dist   wheel and sdist in dist/
+# make bench  the benchmarks; a target that is missed fails
+# make screenshots  pictures of the explorer in dist/screenshots, the README's two copied to docs/
 # make clean  takes away what the others made
 # Each prepares what it needs first; PYTHON=python3.12 says which Python makes .venv.
 
@@ -13,7 +15,7 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK := notebooks/00_quickstart.ipynb
 IN_VENV := .venv/bin/python
 
-.PHONY: lab test build dist clean python
+.PHONY: lab test build dist bench screenshots clean python
 
 lab: python
 	$(PYTHON) .setup/prepare.py lab
@@ -29,6 +31,17 @@ build: python
 dist: python
 	$(PYTHON) .setup/prepare.py test
 	$(IN_VENV) -m hatchling build -t wheel -t sdist
+
+bench: python
+	$(PYTHON) .setup/prepare.py test
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.scrub
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.first_picture
+
+screenshots: python
+	$(PYTHON) .setup/prepare.py test
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.screenshots dist/screenshots
+	cp dist/screenshots/onet-light-1400.png docs/onet-light.png
+	cp dist/screenshots/g2p-dark-1400.png docs/g2p-dark.png
 
 clean:
 	rm -rf .venv dist js/node_modules js/lib memviz_widgets/labextension memviz_widgets/nbextension memviz_widgets/static

@@ -1,7 +1,7 @@
 """Pictures of the explorer on trained networks, light and dark, narrow and wide: what a reviewer has to look at.
 
-Run: ``python -m tests.screenshots FOLDER``. Writes one PNG per network, theme and width; the two that the README
-shows are copies of ``onet-light-1400.png`` and ``g2p-dark-1400.png`` in docs/.
+Run: ``make screenshots`` (or ``python -m tests.screenshots FOLDER [NAME ...]``). Writes one PNG per network, theme and
+width; the README shows ``onet-light-1400.png`` and ``g2p-dark-1400.png``, which ``make screenshots`` copies to docs/.
 """
 
 from __future__ import annotations

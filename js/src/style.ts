@@ -107,7 +107,7 @@ const EXPLORER = `
   .memviz-axis { grid-template-columns: minmax(0, 5fr) 92px minmax(0, 4fr); }
   .memviz-axis .memviz-picker { grid-column: 3; }
 }
-@container memviz (min-width: 900px) {
+@container memviz (min-width: 800px) {
   .memviz-body { grid-template-columns: minmax(0, 11fr) minmax(250px, 9fr); }
 }
 `;
@@ -158,7 +158,7 @@ const PARTS = `
 .memviz-sheet-page { font-variant-numeric: tabular-nums; }
 .memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 2px 12px; min-width: 0; width: auto; }
 .memviz-picker-readout { display: flex; flex: 1 1 14em; min-width: 0; white-space: pre; }
-.memviz-picker-path { overflow: hidden; text-overflow: ellipsis; min-width: 3em; font-weight: 600; }
+.memviz-picker-path { flex: 0 1 auto; overflow: hidden; text-overflow: ellipsis; min-width: 1ch; font-weight: 600; }
 .memviz-picker-facts { flex: none; color: var(--memviz-muted); }
 .memviz-picker-search { position: relative; flex: 0 1 12em; min-width: 8em; }
 .memviz-picker-input {
