@@ -68,10 +68,6 @@ class Selection(Synced, Widget):
     axis: Any = Int(0, help="Position along the first dim that has no name of its own, 0 = first.")
     axis2: Any = Int(0, help="Position along the second dim that has no name of its own, 0 = first.")
 
-    def __init__(self, **kwargs: Any) -> None:
-        self._from_browser = False
-        super().__init__(**kwargs)
-
     @property
     def path(self) -> str:
         """Name of the selected layer; "" when nothing was recorded."""
@@ -106,14 +102,6 @@ class Selection(Synced, Widget):
         nearest = difflib.get_close_matches(name, [entry["label"] for entry in layers], n=1, cutoff=0.3)
         hint = f"; nearest is {nearest[0]!r}" if nearest else ""
         raise SelectionError(f"no layer {name!r} ({len(layers)} recorded){hint}. List them with cache.names().")
-
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take state from the browser; an index sent for the record before is moved into this one."""
-        self._from_browser = True
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._from_browser = False
 
     def __repr__(self) -> str:
         at = ", ".join(

@@ -36,12 +36,22 @@ class Synced(HasTraits):
                 raise TypeError(f"{cls.__name__}.{name} has no help text; say meaning, shape, unit and range")
             trait.tag(sync=True)
 
+    _from_browser = False  # True while state that the browser sent is taken in
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         known = set(type(self).class_trait_names())
         for name in kwargs:
             if name not in known:
                 raise UnknownOptionError(unknown_option_text(type(self).__name__, name, known))
         super().__init__(*args, **kwargs)
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take state from the browser: validators and observers may ask ``_from_browser`` who is writing."""
+        self._from_browser = True
+        try:
+            super().set_state(sync_data)  # type: ignore[misc]  # of ipywidgets.Widget, which follows this mixin
+        finally:
+            self._from_browser = False
 
 
 def unknown_option_text(owner: str, given: str, known: set[str]) -> str:

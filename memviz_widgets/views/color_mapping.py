@@ -41,14 +41,6 @@ class ColorMapping(Synced, Widget):
         super().__init__(**kwargs)
         self._from_browser = False
 
-    def set_state(self, sync_data: dict[str, Any]) -> None:
-        """Take state from the browser, where vmin and vmax also follow the range in force."""
-        self._from_browser = True
-        try:
-            super().set_state(sync_data)
-        finally:
-            self._from_browser = False
-
     @observe("vmin", "vmax")
     def _typed(self, change: Bunch) -> None:
         if not self._from_browser:

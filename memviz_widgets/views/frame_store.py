@@ -35,59 +35,51 @@ class FrameStore(Synced, Widget):
     )
     problem: Any = Unicode(help="The last error of a callback, shown under every view; empty when there is none.")
 
+    _source: PageSource | None = None
+
     def __init__(self, cache: ActivationCache, **kwargs: Any) -> None:
-        self._source = PageSource(cache)
+        source = PageSource(cache)
         catalog = build_catalog(cache)
-        super().__init__(catalog=catalog, pages=self._first_pages(catalog), **kwargs)
+        super().__init__(catalog=catalog, pages=first_pages(source, catalog), **kwargs)
+        self._source = source
         self.on_msg(self._answer)
 
     def close(self) -> None:
         """Forget the cache and the pages; the browser's model goes with it."""
         self.on_msg(self._answer, remove=True)
-        self._source.close()
+        if self._source is not None:
+            self._source.close()
         super().close()
 
     def __repr__(self) -> str:
         return f"FrameStore({len(self.catalog.get('records', ()))} records)"
 
-    def _first_pages(self, catalog: Any) -> list[dict[str, Any]]:
-        """The pages behind the first picture: first record's frame, tiles, measures, histogram and series."""
-        if not catalog["layers"]:
-            return []
-        record = catalog["layers"][0]["records"][0]
-        entry = catalog["records"][record]
-        if entry["frame"] is None:
-            return []
-        wanted = ["frame", "histogram"]
-        wanted += ["channels"] if entry["channels"] else []
-        wanted += [kind for kind in ("sheet", "series") if entry[kind] is not None]
-        pages = (self._source.page(record, kind, 0) for kind in wanted)
-        return [{**page_header(page), **page_buffers(page)} for page in pages]
-
     def _answer(self, widget: Widget, content: dict[str, Any], buffers: list[memoryview]) -> None:
         """Serve one message of the browser; an error is answered and shown, it never stays in a log."""
+        if self._source is None:
+            return
         try:
             if content.get("type") == "pages":
-                self._answer_pages(content["id"], content["wants"])
+                self._answer_pages(self._source, content["id"], content["wants"])
             elif content.get("type") == "value":
-                self._answer_value(content)
+                self._answer_value(self._source, content)
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
             self.problem = f"{type(error).__name__}: {error}"
 
-    def _answer_pages(self, request: int, wants: list[dict[str, Any]]) -> None:
+    def _answer_pages(self, source: PageSource, request: int, wants: list[dict[str, Any]]) -> None:
         for want in wants:
             place = {name: want[name] for name in ("record", "kind", "page")}
             try:
-                page = self._source.page(place["record"], place["kind"], place["page"])
+                page = source.page(place["record"], place["kind"], place["page"])
             except MemvizError as error:
                 self.send({"type": "refused", "id": request, **place, "message": str(error)})
                 continue
             self.send({"type": "page", "id": request, **page_header(page)}, list(page_buffers(page).values()))
         self.send({"type": "done", "id": request})
 
-    def _answer_value(self, content: dict[str, Any]) -> None:
+    def _answer_value(self, source: PageSource, content: dict[str, Any]) -> None:
         try:
-            cell = self._source.value(content["record"], content["frame"], content["row"], content["col"])
+            cell = source.value(content["record"], content["frame"], content["row"], content["col"])
         except MemvizError as error:
             self.send({"type": "refused", "id": content["id"], "message": str(error)})
             return
@@ -110,3 +102,18 @@ def page_header(page: Page) -> dict[str, Any]:
 def page_buffers(page: Page) -> dict[str, memoryview]:
     """The three buffers of a page in the order of the wire: data, lo (float64), hi (float64)."""
     return {"data": page.data, "lo": page.lo, "hi": page.hi}
+
+
+def first_pages(source: PageSource, catalog: Any) -> list[dict[str, Any]]:
+    """The pages behind the first picture: first record's frame, tiles, measures, histogram and series."""
+    if not catalog["layers"]:
+        return []
+    record = catalog["layers"][0]["records"][0]
+    entry = catalog["records"][record]
+    if entry["frame"] is None:
+        return []
+    wanted = ["frame", "histogram"]
+    wanted += ["channels"] if entry["channels"] else []
+    wanted += [kind for kind in ("sheet", "series") if entry[kind] is not None]
+    pages = (source.page(record, kind, 0) for kind in wanted)
+    return [{**page_header(page), **page_buffers(page)} for page in pages]
