@@ -64,18 +64,24 @@ class FrameStore(Synced, Widget):
             elif content.get("type") == "value":
                 self._answer_value(self._source, content)
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
-            self.problem = f"{type(error).__name__}: {error}"
+            self._show(error)
 
     def _answer_pages(self, source: PageSource, request: int, wants: list[dict[str, Any]]) -> None:
         for want in wants:
             place = {name: want[name] for name in ("record", "kind", "page")}
             try:
                 page = source.page(place["record"], place["kind"], place["page"])
-            except MemvizError as error:
+            except Exception as error:  # one page that cannot be made must not hold back the others
+                self._show(error)
                 self.send({"type": "refused", "id": request, **place, "message": str(error)})
                 continue
             self.send({"type": "page", "id": request, **page_header(page)}, list(page_buffers(page).values()))
         self.send({"type": "done", "id": request})
+
+    def _show(self, error: Exception) -> None:
+        """Write an error under the views; a refusal of ours is an answer and stands there already."""
+        if not isinstance(error, MemvizError):
+            self.problem = f"{type(error).__name__}: {error}"
 
     def _answer_value(self, source: PageSource, content: dict[str, Any]) -> None:
         try:

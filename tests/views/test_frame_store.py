@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import memviz_widgets as mv
+from memviz_widgets.frames.pages import Page, PageSource
 from memviz_widgets.views import FrameStore
 
 Make = Callable[..., mv.ActivationExplorer]
@@ -60,6 +61,22 @@ def test_value_answer_is_the_tensors_number(answers: Callable[..., Any], make_ex
     exact = make_explorer().cache["0"][1, 1, 2, 1]  # frame 5 = sample 1, channel 1 of 4
     said = {"text": str(exact.numpy()), "number": exact.item(), "index": [1, 1, 2, 1]}
     assert answer == {"type": "value", "id": 3, **said}
+
+
+def test_page_that_fails_is_refused_shown_and_does_not_hold_back_others(
+    answers: Callable[..., Any], make_explorer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = PageSource.page
+
+    def page(source: PageSource, record: int, kind: str, number: int) -> Page:
+        if record == 0:
+            raise RuntimeError("out of memory")
+        return real(source, record, kind, number)
+
+    monkeypatch.setattr(PageSource, "page", page)
+    wants = [{"record": record, "kind": "frame", "page": 0} for record in (0, 1)]
+    (refused, _), (served, _), (done, _) = answers({"type": "pages", "id": 1, "wants": wants})
+    assert (refused["message"], served["type"], done["type"]) == ("out of memory", "page", "done")
 
 
 def test_error_of_a_callback_is_shown_under_the_view(make_explorer: Make) -> None:
