@@ -12,6 +12,9 @@ import type { SelectionModel } from './selection';
 /** Options shown at once; the rest is counted: a list of thousands is slow and not read by anybody. */
 export const MOST_OPTIONS = 50;
 
+/** End of a path that stays readable in a narrow column. */
+const TAIL_CHARACTERS = 18;
+
 export class LayerPickerModel extends DrawnModel<LayerPickerState> {
   static override serializers = { ...DrawnModel.serializers, selection: { deserialize: unpack_models } };
 
@@ -100,7 +103,10 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
   protected draw(): void {
     const position = this.selection?.trait('layer') ?? 0;
     const layer = this.layers[position];
-    setText(this.path, layer ? layer.label : 'no layers');
+    const label = layer ? layer.label : 'no layers';
+    if (this.path.textContent !== label) {
+      this.path.replaceChildren(...headAndTail(label));
+    }
     this.path.title = layer?.label ?? '';
     const count = `${countText(position + 1)} of ${countText(this.layers.length)}`;
     setText(this.facts, layer ? ` · ${layer.module_type} · ${count}` : '');
@@ -156,7 +162,9 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
     option.setAttribute('aria-selected', String(place === this.active));
     option.setAttribute('aria-setsize', String(this.found.length));
     option.setAttribute('aria-posinset', String(place + 1));
-    option.append(element('span', 'memviz-picker-path', label), element('span', 'memviz-picker-facts', ` · ${module_type}`));
+    const path = element('span', 'memviz-picker-path');
+    path.append(...headAndTail(label));
+    option.append(path, element('span', 'memviz-picker-facts', ` · ${module_type}`));
     option.title = label;
     return option;
   }
@@ -204,4 +212,10 @@ function keepInView(list: HTMLElement, option: HTMLElement): void {
   if (offsetTop < list.scrollTop || offsetTop + offsetHeight > list.scrollTop + list.clientHeight) {
     list.scrollTop = offsetTop - list.clientHeight / 2;
   }
+}
+
+/** A path in two parts: where there is little room the head is cut, for the tail tells one layer from the next. */
+function headAndTail(path: string): HTMLElement[] {
+  const cut = Math.max(Math.ceil(path.length / 2), path.length - TAIL_CHARACTERS);
+  return [element('span', 'memviz-picker-head', path.slice(0, cut)), element('span', 'memviz-picker-tail', path.slice(cut))];
 }

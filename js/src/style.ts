@@ -103,10 +103,6 @@ const EXPLORER = `
 .memviz-colors .widget-hbox { flex: 0 1 auto; flex-wrap: wrap; min-width: 0; gap: 4px 14px; overflow: visible; }
 .memviz-colors .widget-text input { width: 6.5em; }
 .memviz-colors .widget-label, .memviz-side .widget-label { width: auto; min-width: 0; margin-right: 6px; }
-@container memviz (min-width: 760px) {
-  .memviz-axis { grid-template-columns: minmax(0, 5fr) 92px minmax(0, 4fr); }
-  .memviz-axis .memviz-picker { grid-column: 3; }
-}
 @container memviz (min-width: 800px) {
   .memviz-body { grid-template-columns: minmax(0, 11fr) minmax(250px, 9fr); }
 }
@@ -157,9 +153,11 @@ const PARTS = `
 .memviz-sheet-pager { display: flex; align-items: center; gap: 8px; }
 .memviz-sheet-page { font-variant-numeric: tabular-nums; }
 .memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 2px 12px; min-width: 0; width: auto; }
-.memviz-picker-readout { display: flex; flex: 1 1 14em; min-width: 0; white-space: pre; }
-.memviz-picker-path { flex: 0 1 auto; overflow: hidden; text-overflow: ellipsis; min-width: 1ch; font-weight: 600; }
-.memviz-picker-facts { flex: none; color: var(--memviz-muted); }
+.memviz-picker-readout { display: flex; flex: 1 1 18em; min-width: 0; white-space: pre; }
+.memviz-picker-path { display: flex; flex: 0 1 auto; justify-content: flex-end; min-width: 0; overflow: hidden; font-weight: 600; }
+.memviz-picker-head { flex: 0 1 auto; min-width: 1ch; overflow: hidden; text-overflow: ellipsis; }
+.memviz-picker-tail { flex: none; }
+.memviz-picker-facts { flex: 0 4 auto; min-width: 8em; overflow: hidden; text-overflow: ellipsis; color: var(--memviz-muted); }
 .memviz-picker-search { position: relative; flex: 0 1 12em; min-width: 8em; }
 .memviz-picker-input {
   box-sizing: border-box; width: 100%; height: 26px; padding: 0 7px; border: 1px solid var(--memviz-line); border-radius: 2px;
