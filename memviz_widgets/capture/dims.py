@@ -2,7 +2,8 @@
 
 In: a module, a leaf of its result, the shapes that went in. Out: one name per axis (see records.DIMS).
 Order of trust: the user's override, the rule of the module's type, the same tensor seen before, the input of the same
-shape, the latest tensor of the same shape, the usual meaning of that many axes.
+shape, the latest tensor of the same shape, weights inside an attention module, the input with another number of
+channels, the usual meaning of that many axes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .dims_rules import Dims, Seen, dims_by_rank, dims_by_type, input_dims
+from .dims_rules import Dims, Seen, dims_by_rank, dims_by_type, input_dims, weights_by_caller, with_other_channels
 from .layer_names import matches
 
 
@@ -49,6 +50,7 @@ class DimsGuide:
         shape: tuple[int, ...],
         inputs: list[Tensor],
         first: bool,
+        caller: str = "",
     ) -> Dims:
         """Dims of one tensor of a module's result.
 
@@ -60,8 +62,9 @@ class DimsGuide:
             shape: Its shape.
             inputs: Tensors that the module was called with.
             first: Whether this is the first tensor of the result (an override without ``[item]`` must fit it).
+            caller: Class name of the module that called this one, "" for none.
         """
-        dims = self._override(path, item, len(shape), first) or self._infer(module, item, tensor, shape, inputs)
+        dims = self._override(path, item, len(shape), first) or self._infer(module, item, tensor, shape, inputs, caller)
         self._remember(tensor, dims)
         self._latest[shape] = dims
         return dims
@@ -79,15 +82,15 @@ class DimsGuide:
         return None
 
     def _infer(
-        self, module: nn.Module, item: str, tensor: Tensor, shape: tuple[int, ...], inputs: list[Tensor]
+        self, module: nn.Module, item: str, tensor: Tensor, shape: tuple[int, ...], inputs: list[Tensor], caller: str
     ) -> Dims:
         """Dims without the user's help; always as many names as axes."""
         seen = [Seen(tuple(value.shape), self._guess(value)) for value in inputs]
         dims = dims_by_type(module, item, shape, seen) or self._same_tensor(tensor)
         if dims is None or len(dims) != len(shape):
             dims = next((value.dims for value in seen if value.shape == shape and value.dims), None)
-        dims = dims or self._latest.get(shape)
-        return dims or dims_by_rank(module, shape, self._batch_size)
+        dims = dims or self._latest.get(shape) or weights_by_caller(module, caller, len(shape))
+        return dims or with_other_channels(shape, seen) or dims_by_rank(module, shape, self._batch_size)
 
     def _guess(self, tensor: Tensor) -> Dims | None:
         """What an input probably is: the same tensor seen before, or the latest of its shape."""

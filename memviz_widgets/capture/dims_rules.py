@@ -67,7 +67,7 @@ def _by_type(module: nn.Module, item: str, shape: tuple[int, ...], inputs: list[
         dims = channels_last(rank)
     elif isinstance(module, nn.Flatten):
         dims = _flattened(module, inputs)
-    elif isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.GroupNorm)):
+    elif isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.Unfold)):
         dims = channels_first(rank)
     else:
         dims = _spatial(module, rank, inputs) or _by_name(module, item, shape)
@@ -150,9 +150,39 @@ def _by_name(module: nn.Module, item: str, shape: tuple[int, ...]) -> Dims | Non
         return None
     if item.rsplit(".", maxsplit=1)[-1] in ("keys", "values"):
         return ("batch", "head", "time", "channel")
-    attends = "attn" in type(module).__name__.lower() or "attention" in type(module).__name__.lower()
-    if "attentions" in item or (attends and item != "0"):
+    named = [part for part in item.split(".") if not part.isdigit()]
+    if any(speaks_of_attention(part) for part in named) or (
+        speaks_of_attention(type(module).__name__) and not named and item != "0"
+    ):
         return ("batch", "head", "query", "key")
+    return None
+
+
+def speaks_of_attention(name: str) -> bool:
+    """Whether the name of a class or of an item says attention, as model libraries write it."""
+    return "attn" in name.lower() or "attention" in name.lower()
+
+
+def weights_by_caller(module: nn.Module, caller: str, rank: int) -> Dims | None:
+    """Weights that an attention module sends through a Softmax or a Dropout of its own; None for anything else.
+
+    Asked last: a convolution's output that is known to be a picture stays one, whoever drops or normalises it.
+    """
+    if not speaks_of_attention(caller) or not isinstance(module, (nn.Softmax, nn.Dropout)):
+        return None
+    if rank == 4:
+        return ("batch", "head", "query", "key")
+    return ("batch", "query", "key") if rank == 3 and isinstance(module, nn.Softmax) else None
+
+
+def with_other_channels(shape: tuple[int, ...], inputs: list[Seen]) -> Dims | None:
+    """Dims of the first input that differs in nothing but the number of channels; None when there is none."""
+    for known_shape, known in inputs:
+        if not known or len(known) != len(shape) or len(known_shape) != len(shape):
+            continue
+        differing = [dim for dim, now, then in zip(known, shape, known_shape, strict=True) if now != then]
+        if differing == ["channel"]:
+            return known
     return None
 
 

@@ -127,7 +127,8 @@ class Recorder:
             self._emit(frame, leaf.item, note=leaf.note)
             return
         sight = look(leaf.tensor)
-        dims = self._guide.name(frame.module, frame.path, leaf.item, leaf.tensor, sight.shape, inputs, first)
+        caller = type(self._frames[-1].module).__name__ if self._frames else ""
+        dims = self._guide.name(frame.module, frame.path, leaf.item, leaf.tensor, sight.shape, inputs, first, caller)
         note = "; ".join(text for text in (leaf.note, sight.note) if text)
         live = None if sight.kind in NO_VALUES else leaf.tensor
         self._emit(frame, leaf.item, dims, sight.shape, sight.dtype, sight.device, sight.nbytes, note, live)

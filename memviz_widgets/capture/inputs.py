@@ -83,13 +83,18 @@ def arguments(x: object) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (), dict(x)
     if isinstance(x, list):
         raise InputError(f"x is a list of {len(x)}; {EXPECTED}")
+    if type(x).__module__ == "numpy":
+        raise InputError(f"x is a numpy {type(x).__name__}; expected a tensor. Write torch.from_numpy(x).")
     raise InputError(f"x is {'None' if x is None else f'a {type(x).__name__}'}; {EXPECTED}")
 
 
 def batch_size(x: object) -> int | None:
-    """Length of the first axis of the first tensor of two or more axes in x, or None."""
-    values = [x] if isinstance(x, Tensor) else list(x.values()) if isinstance(x, Mapping) else x
+    """Length of the first axis of the first tensor of two or more axes in x, or the samples of a PackedSequence."""
+    single = isinstance(x, (Tensor, PackedSequence))  # a PackedSequence is a tuple as well
+    values = [x] if single else list(x.values()) if isinstance(x, Mapping) else x
     for value in values if isinstance(values, (list, tuple)) else ():
+        if isinstance(value, PackedSequence):
+            return int(value.batch_sizes[0])
         if isinstance(value, Tensor) and not value.is_nested and value.dim() > 1:
             return int(value.shape[0])
     return None

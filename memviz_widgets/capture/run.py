@@ -6,8 +6,8 @@ In: model, input, a sink for records. Out: the model's output, or ForwardError; 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -58,7 +58,7 @@ def run(
     chosen = choose_layers(layers, trace.names)
     guide = DimsGuide(read_dims(dims, trace), batch_size(x))
     recorder = Recorder(sites, sink, guide, trace, chosen)
-    with kept_state(model, trace), attached(sites, recorder, trace), uncompiled(model):
+    with kept_state(model, trace), attached(sites, recorder, trace), uncompiled(model), deeper_stack():
         try:
             output = forward()
         except Exception as error:
@@ -67,6 +67,17 @@ def run(
     if guide.misfit:
         raise DimsError(guide.misfit)
     return output
+
+
+@contextmanager
+def deeper_stack() -> Iterator[None]:
+    """Room for the frame that hooks add to each nested call: a recursion that fits without hooks fits with them."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(2 * limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def read_dims(dims: object, trace: Trace) -> dict[str, Dims]:

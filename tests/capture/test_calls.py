@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 import threading
 from typing import Any
 
@@ -157,3 +158,12 @@ def test_hooks_of_the_user_run_before_ours() -> None:
     model = nn.Linear(2, 2)
     model.register_forward_hook(lambda module, args, output: output * 0)
     assert ActivationCache.capture(model, torch.ones(1, 2))[""].tolist() == [[0, 0]]
+
+
+def test_nesting_that_fits_the_stack_without_hooks_fits_with_them() -> None:
+    model: nn.Module = nn.Identity()
+    for _ in range(sys.getrecursionlimit() * 3 // 10):  # a call takes 3 frames of the stack, 4 with hooks
+        model = nn.Sequential(model)
+    limit = sys.getrecursionlimit()
+    assert "" in ActivationCache.capture(model, torch.ones(1, 2))
+    assert sys.getrecursionlimit() == limit

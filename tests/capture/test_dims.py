@@ -179,3 +179,59 @@ def test_errors(dims: Any, text: str) -> None:
     with pytest.raises(DimsError, match=text):
         ActivationCache.capture(model, R(2, 5, 3), dims=dims)
     assert not model[0]._forward_hooks
+
+
+class Attention(nn.Module):
+    """Its weights exist as tensors of (B, N, Q, K), or (B, Q, K), only between its own Softmax and Dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.softmax, self.drop = nn.Softmax(-1), nn.Dropout()
+
+    def forward(self, scores: Tensor) -> Tensor:
+        weights: Tensor = self.drop(self.softmax(scores)).sum(-1)
+        return weights
+
+
+@pytest.mark.parametrize(
+    ("shape", "dims"),
+    [((2, 4, 5, 5), "batch head query key"), ((2, 5, 5), "batch query key"), ((2, 5), "batch channel")],
+)
+def test_softmax_and_dropout_of_an_attention_module_give_weights(shape: tuple[int, ...], dims: str) -> None:
+    found = dims_of(Attention(), torch.ones(shape))
+    assert found["softmax"] == found["drop"] == dims
+
+
+def test_dropout_of_a_picture_in_an_attention_module_stays_a_picture() -> None:
+    class SpatialAttention(nn.Sequential):
+        pass
+
+    model = SpatialAttention(nn.Conv2d(2, 3, 1), nn.Dropout())
+    assert dims_of(model, torch.ones(2, 2, 4, 4))["1"] == "batch channel height width"
+
+
+def test_named_item_of_a_module_with_attention_in_its_name_is_not_taken_for_weights() -> None:
+    class MaskedAttentionDecoder(Returns):
+        pass
+
+    made = {"masks": torch.ones(2, 5, 8, 8), "attn_weights": torch.ones(2, 4, 5, 6)}
+    found = dims_of(MaskedAttentionDecoder(), lambda: made)
+    assert found["(model)[masks]"] == "batch channel height width"
+    assert found["(model)[attn_weights]"] == "batch head query key"
+
+
+def test_result_with_another_number_of_channels_has_the_dims_of_the_input() -> None:
+    class Mean(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.mean(1, keepdim=True)
+
+    assert dims_of(nn.Sequential(nn.Conv1d(2, 3, 1), Mean()), torch.ones(2, 2, 7))["1"] == "batch channel time"
+
+
+def test_one_axis_of_a_packed_batch_is_the_batch() -> None:
+    class Lengths(nn.Module):
+        def forward(self, packed: Any) -> Tensor:
+            return nn.utils.rnn.pad_packed_sequence(packed)[1]
+
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, 2), torch.ones(2, 2)])
+    assert dims_of(Lengths(), packed)["(model)"] == "batch"

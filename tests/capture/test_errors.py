@@ -22,6 +22,7 @@ X = torch.ones(1, 2)
         ([X], r"x is a list of 1; expected a tensor, a tuple of positional arguments, or a mapping.*Write \(value,\)"),
         (None, r"x is None; expected a tensor"),
         ("text", r"x is a str; expected a tensor"),
+        (X.numpy(), r"x is a numpy ndarray; expected a tensor\. Write torch\.from_numpy\(x\)\."),
         ({1: X}, r"x is a mapping with the key 1; expected"),
     ],
 )
