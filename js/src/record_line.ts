@@ -71,7 +71,7 @@ export class RecordLineView extends DrawnView<RecordLineState> {
 
   protected follow(): void {
     this.life.follow(this.selection, 'change place', () => this.schedule());
-    this.life.follow(this.selection?.store, 'pages waiting change:problem change:catalog', () => this.schedule());
+    this.life.follow(this.selection?.store, 'pages waiting change:problem change:notice change:catalog', () => this.schedule());
   }
 
   protected draw(): void {
@@ -105,7 +105,8 @@ export class RecordLineView extends DrawnView<RecordLineState> {
     const flat = record.frame && this.selection?.flat(record.frame);
     const missing = flat !== null && flat !== undefined && store.frame(place.index, 'frame', flat) === null;
     const refusal = missing ? store.refusal(place.index, 'frame') : '';
-    const messages = [record.message, refusal, pooling, store.waiting ? BUSY_MESSAGE : ''];
+    const notices = (store.trait('notice') ?? '').split('\n');
+    const messages = [record.message, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];
     return [...new Set(messages.filter(Boolean))];
   }
 }

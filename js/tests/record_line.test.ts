@@ -58,6 +58,11 @@ describe('messages', () => {
     expect(texts(view.el, '[role=alert]')).toEqual(['TypeError: no such cell']);
   });
 
+  it('say what the capture left out, a line each', () => {
+    const { view } = line(imageRecord(1, 2), { pages: PAGES, notice: 'a takes no hooks\nb was rewritten' });
+    expect(texts(view.el, '.memviz-record-message')).toEqual(['a takes no hooks', 'b was rewritten']);
+  });
+
   it('tell what pooling hides', () => {
     expect(poolingNote({ ...picture([], 2, 3, 1), pool_rows: 8, pool_cols: 4 })).toBe('1 of 8 × 4 cells shown: largest |x|');
     expect([poolingNote(picture([], 2, 3, 1)), poolingNote(null)]).toEqual(['', '']);

@@ -17,6 +17,9 @@ from ..frames.catalog import build_catalog
 from ..frames.pages import Page, PageSource
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 
+MOST_NOTICES = 3
+"""Lines about the capture that are shown under every view."""
+
 
 @register
 class FrameStore(Synced, Widget):
@@ -33,6 +36,7 @@ class FrameStore(Synced, Widget):
     budget_bytes: Any = Int(
         96 * 2**20, help="Bytes of pages the notebook page may hold; the least recently seen go first."
     )
+    notice: Any = Unicode(help="What the capture could not record or put back, a line each, shown under every view.")
     problem: Any = Unicode(help="The last error of a callback, shown under every view; empty when there is none.")
 
     _source: PageSource | None = None
@@ -40,6 +44,8 @@ class FrameStore(Synced, Widget):
     def __init__(self, cache: ActivationCache, **kwargs: Any) -> None:
         source = PageSource(cache)
         catalog = build_catalog(cache)
+        # What the capture could not record or put back must not wait in an attribute until somebody looks.
+        kwargs.setdefault("notice", capture_notice(cache))
         super().__init__(catalog=catalog, pages=first_pages(source, catalog), **kwargs)
         self._source = source
         self.on_msg(self._answer)
@@ -91,6 +97,14 @@ class FrameStore(Synced, Widget):
             return
         answer = {"text": cell.text, "number": cell.number, "index": list(cell.index)}
         self.send({"type": "value", "id": content["id"], **answer})
+
+
+def capture_notice(cache: ActivationCache) -> str:
+    """What the capture could not record or put back, a line each, the first few; "" when there is nothing."""
+    sentences = [*cache.remarks, *cache.opaque.values()]
+    more = len(sentences) - MOST_NOTICES
+    rest = [f"and {more} more: see cache.remarks and cache.opaque"] if more > 0 else []
+    return "\n".join([*sentences[:MOST_NOTICES], *rest])
 
 
 def page_header(page: Page) -> dict[str, Any]:

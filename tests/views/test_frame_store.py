@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import memviz_widgets as mv
 from memviz_widgets.frames.pages import Page, PageSource
@@ -83,3 +85,15 @@ def test_error_of_a_callback_is_shown_under_the_view(make_explorer: Make) -> Non
     store = make_explorer().selection.store
     store._handle_custom_msg({"type": "pages", "id": 1, "wants": [{}]}, [])
     assert store.problem == "KeyError: 'record'"
+
+
+def test_what_the_capture_could_not_record_is_shown_under_the_view(make_explorer: Make) -> None:
+    scripted = torch.jit.script(nn.ReLU())
+    store = make_explorer(nn.Sequential(nn.Linear(2, 2), scripted), torch.ones(1, 2)).selection.store
+    assert store.notice == "'1' is a ReLU compiled by TorchScript; it takes no hooks"
+
+
+def test_many_notices_of_a_capture_are_counted(make_explorer: Make) -> None:
+    scripted = [torch.jit.script(nn.ReLU()) for _ in range(5)]
+    lines = make_explorer(nn.Sequential(*scripted), torch.ones(1, 2)).selection.store.notice.splitlines()
+    assert len(lines) == 4 and lines[3] == "and 2 more: see cache.remarks and cache.opaque"

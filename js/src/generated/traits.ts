@@ -180,6 +180,8 @@ export interface FrameStoreState {
   pages: PageState[];
   /** Bytes of pages the notebook page may hold; the least recently seen go first. */
   budget_bytes: number;
+  /** What the capture could not record or put back, a line each, shown under every view. */
+  notice: string;
   /** The last error of a callback, shown under every view; empty when there is none. */
   problem: string;
 }
@@ -192,6 +194,7 @@ export function frameStoreDefaults() {
     catalog: {},
     pages: [],
     budget_bytes: 100663296,
+    notice: '',
     problem: '',
   };
 }
