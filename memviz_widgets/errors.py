@@ -1,10 +1,16 @@
-"""Every exception of the package, one sentence each."""
+"""Every exception of the package, one sentence each.
+
+Those about a trait are TraitErrors too: for no other does traitlets undo a batch of changes
+(``hold_trait_notifications``).
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
 from typing import Any
+
+import traitlets
 
 
 class MemvizError(Exception):
@@ -63,7 +69,7 @@ class PageRefusedError(MemvizError, ValueError):
     """A page or value that cannot be had: no such record, kind, page or cell, or a record without a value."""
 
 
-class UnknownColormapError(MemvizError, ValueError):
+class UnknownColormapError(MemvizError, ValueError, traitlets.TraitError):
     """A colour map that is not among the built-in ones."""
 
 
@@ -71,5 +77,9 @@ class SourceError(MemvizError, TypeError):
     """What was given to a view is neither a model with its input nor a cache."""
 
 
-class SelectionError(MemvizError, ValueError):
+class SelectionError(MemvizError, ValueError, traitlets.TraitError):
     """An index or a layer's name that the recording does not have."""
+
+
+class ColorRangeError(MemvizError, ValueError, traitlets.TraitError):
+    """An end of the colour range that is not a finite number."""

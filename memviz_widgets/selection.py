@@ -6,12 +6,13 @@ In: the catalog of a FrameStore, indices from Python or the browser. Out: indice
 from __future__ import annotations
 
 import difflib
+import operator
 from typing import Any
 
 from ipywidgets import Widget, register, widget_serialization
-from traitlets import Bunch, HasTraits, Instance, Int, TraitError, Unicode, observe, validate
+from traitlets import Bunch, HasTraits, Instance, Int, Unicode, observe, validate
 
-from .errors import SelectionError
+from .errors import SelectionError, nearest_hint
 from .synced import MODULE_NAME, MODULE_VERSION, Synced
 
 # Axes along which a record can be entered; layer and call choose the record itself.
@@ -19,8 +20,25 @@ RECORD_AXES = ("sample", "channel", "time", "head", "query", "key", "slot", "ste
 AXES = ("layer", "call", *RECORD_AXES)
 
 
-class LayerIndex(Int):  # type: ignore[type-arg]
-    """An Int that also takes a layer's name and stores its position in execution order."""
+class AxisIndex(Int):  # type: ignore[type-arg]
+    """An Int that also takes an index of numpy and a tensor of one integer, such as ``x.argmax()``."""
+
+    info_text = "a whole number"
+
+    def validate(self, obj: HasTraits, value: Any) -> int:
+        """The index as a Python int; a SelectionError for anything else."""
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        try:
+            return int(operator.index(value))
+        except (TypeError, ValueError, RuntimeError) as error:  # a tensor of many elements, say
+            raise SelectionError(
+                f"{self.name} is {value!r}; expected {self.info_text}, as in selection.{self.name} = 0."
+            ) from error
+
+
+class LayerIndex(AxisIndex):
+    """An index that also takes a layer's name and stores its position in execution order."""
 
     info_text = "a layer's position in execution order, or its name"
 
@@ -28,12 +46,7 @@ class LayerIndex(Int):  # type: ignore[type-arg]
         """The position of a layer given by name or position; a SelectionError for anything else."""
         if isinstance(value, str) and isinstance(obj, Selection):
             value = obj.find_layer(value)
-        try:
-            return int(super().validate(obj, value))
-        except TraitError as error:
-            raise SelectionError(
-                f"layer is {value!r}; expected {self.info_text}, as in selection.layer = 0."
-            ) from error
+        return super().validate(obj, value)
 
 
 @register
@@ -55,18 +68,18 @@ class Selection(Synced, Widget):
 
     store: Any = Instance(Widget, help="The FrameStore whose catalog the indices refer to.").tag(**widget_serialization)
     layer: Any = LayerIndex(0, help="Layer: position in execution order, 0 .. number of layers - 1, or its name.")
-    call: Any = Int(0, help="Which call of the layer's module, 0 = first.")
-    sample: Any = Int(0, help="Position along batch, 0 = first.")
-    channel: Any = Int(0, help="Position along channel, 0 = first.")
-    time: Any = Int(0, help="Position along time: the timestep, 0 = first.")
-    head: Any = Int(0, help="Position along head, 0 = first.")
-    query: Any = Int(0, help="Position along query, 0 = first.")
-    key: Any = Int(0, help="Position along key, 0 = first.")
-    slot: Any = Int(0, help="Position along slot, 0 = first.")
-    step: Any = Int(0, help="Position along step: one recorded forward after another, 0 = first.")
-    depth: Any = Int(0, help="Position along depth (of a 3-d convolution), 0 = first.")
-    axis: Any = Int(0, help="Position along the first dim that has no name of its own, 0 = first.")
-    axis2: Any = Int(0, help="Position along the second dim that has no name of its own, 0 = first.")
+    call: Any = AxisIndex(0, help="Which call of the layer's module, 0 = first.")
+    sample: Any = AxisIndex(0, help="Position along batch, 0 = first.")
+    channel: Any = AxisIndex(0, help="Position along channel, 0 = first.")
+    time: Any = AxisIndex(0, help="Position along time: the timestep, 0 = first.")
+    head: Any = AxisIndex(0, help="Position along head, 0 = first.")
+    query: Any = AxisIndex(0, help="Position along query, 0 = first.")
+    key: Any = AxisIndex(0, help="Position along key, 0 = first.")
+    slot: Any = AxisIndex(0, help="Position along slot, 0 = first.")
+    step: Any = AxisIndex(0, help="Position along step: one recorded forward after another, 0 = first.")
+    depth: Any = AxisIndex(0, help="Position along depth (of a 3-d convolution), 0 = first.")
+    axis: Any = AxisIndex(0, help="Position along the first dim that has no name of its own, 0 = first.")
+    axis2: Any = AxisIndex(0, help="Position along the second dim that has no name of its own, 0 = first.")
 
     @property
     def path(self) -> str:
@@ -84,7 +97,13 @@ class Selection(Synced, Widget):
         return int(calls[min(self.call, len(calls) - 1)])
 
     def extent(self, axis: str) -> int:
-        """Number of positions of an axis in the selected record; 0 when the record lacks it."""
+        """Number of positions of an axis in the selected record; 0 when the record lacks it.
+
+        Raises:
+            SelectionError: for a name that is no axis.
+        """
+        if axis not in AXES:
+            raise SelectionError(f"no axis {axis!r}{nearest_hint(axis, AXES)}. Axes: {', '.join(AXES)}.")
         layers = self._layers()
         if axis == "layer" or not layers:
             return len(layers)

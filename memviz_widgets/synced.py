@@ -53,6 +53,12 @@ class Synced(HasTraits):
         finally:
             self._from_browser = False
 
+    def __repr__(self) -> str:
+        """One short line: the class and its plain settings. (ipywidgets would print every widget below.)"""
+        own = [name for name, trait in vars(type(self)).items() if isinstance(trait, TraitType) and name[0] != "_"]
+        plain = {name: value for name in own if isinstance(value := getattr(self, name), str | int | float)}
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in plain.items())})"
+
 
 def unknown_option_text(owner: str, given: str, known: set[str]) -> str:
     """One sentence for a misspelt keyword: what was given, the nearest known one, what there is."""

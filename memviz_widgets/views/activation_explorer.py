@@ -10,10 +10,10 @@ from typing import Any
 import bqplot
 from ipywidgets import Box, Dropdown, FloatText, HBox, VBox, Widget, jslink, register, widget_serialization
 from torch import nn
-from traitlets import Instance, Unicode
+from traitlets import Bunch, Instance, Unicode, validate
 
 from ..cache import ActivationCache
-from ..errors import ClosedError, SourceError, UnknownOptionError
+from ..errors import ClosedError, SelectionError, SourceError, UnknownOptionError
 from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced, unknown_option_text
@@ -67,6 +67,7 @@ class ActivationExplorer(Synced, VBox):
 
     Raises:
         SourceError: when source is neither a module nor a cache, or x is given with a cache.
+        ClosedError: when source is a cache that was closed.
         UnknownOptionError: for a keyword that does not exist, with the nearest one.
         ForwardError: when the model's forward raises; ``error.cache`` holds what was recorded before.
     """
@@ -120,6 +121,17 @@ class ActivationExplorer(Synced, VBox):
         self._parts.clear()
         super().close()
         leave(cache, selection)
+
+    @validate("selection")
+    def _keep_selection(self, proposal: Bunch) -> Selection:
+        """The first selection; a second one would move this view's sliders no more than it moves now."""
+        selection: Selection = proposal["value"]
+        if self.selection not in (None, selection):
+            raise SelectionError(
+                "the selection of an explorer cannot be replaced; set its indices, as in selection.layer = 0. "
+                "Explorers of one cache share their selection: ActivationExplorer(explorer.cache)."
+            )
+        return selection
 
     def __repr__(self) -> str:
         if self._cache is None:
@@ -192,8 +204,9 @@ def _cache_of(source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:
     if isinstance(source, nn.Module):
         return ActivationCache.capture(source, x, **options)
     if not isinstance(source, ActivationCache):
+        what = f"the class {source.__name__}" if isinstance(source, type) else f"a {type(source).__name__}"
         raise SourceError(
-            f"source is a {type(source).__name__}; expected an nn.Module with its input, as in "
+            f"source is {what}; expected an nn.Module with its input, as in "
             "ActivationExplorer(model, x), or an ActivationCache."
         )
     if x is not None or options:
@@ -201,6 +214,8 @@ def _cache_of(source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:
         raise SourceError(
             f"{extra} was given with a cache that is already recorded; expected ActivationExplorer(cache)."
         )
+    if source.closed:
+        raise ClosedError("the cache given as source was closed and its values are gone; capture again.")
     return source
 
 

@@ -40,4 +40,4 @@ class ContactSheet(Synced, DOMWidget):
         help="Order of the tiles: index, magnitude (mean |x|, largest first), variance (largest first), "
         "zeros (share of zeros, largest first); measured over the whole record.",
     )
-    tiles_per_page: Any = Int(256, help="Tiles shown at once, 1 or more.")
+    tiles_per_page: Any = Int(256, min=1, help="Tiles shown at once, 1 or more.")

@@ -11,15 +11,16 @@ from ipywidgets import Widget
 def widgets_below(root: Widget, keep: tuple[type[Widget], ...]) -> list[Widget]:
     """All widgets reachable through the synced traits of ``root`` (layouts, styles, scales, children), root first.
 
-    Widgets of a class in ``keep`` belong to somebody else: they are neither listed nor entered.
+    Widgets of a class in ``keep`` belong to somebody else: they are neither listed nor entered. A widget that is closed
+    already (``Widget.close_all()``, a child that the user closed) is listed too: what hangs below it may be open.
     """
-    found: dict[str, Widget] = {}
+    found: dict[int, Widget] = {}
     waiting = [root]
     while waiting:
         widget = waiting.pop()
-        if widget.model_id is None or widget.model_id in found or isinstance(widget, keep):
+        if id(widget) in found or isinstance(widget, keep):
             continue
-        found[widget.model_id] = widget
+        found[id(widget)] = widget  # not by model_id: a closed widget raises when it is asked for it
         for name in widget.keys:
             waiting.extend(_widgets_in(getattr(widget, name, None)))
     return list(found.values())

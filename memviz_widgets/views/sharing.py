@@ -31,9 +31,11 @@ def join(cache: ActivationCache, link: bool) -> Selection:
     Pages are shared in both cases. Every ``join`` needs one ``leave``.
     """
     shared = _SHARED.get(cache)
-    if shared is None:
+    if shared is None or shared.store.comm is None:  # None: closed behind the views' back, as Widget.close_all() does
         store = FrameStore(cache)
         shared = _SHARED[cache] = _Shared(store, Selection(store=store))
+    if shared.selection.comm is None:
+        shared.selection = Selection(store=shared.store)
     shared.users += 1
     return shared.selection if link else Selection(store=shared.store)
 
@@ -41,10 +43,10 @@ def join(cache: ActivationCache, link: bool) -> Selection:
 def leave(cache: ActivationCache, selection: Selection) -> None:
     """Give a selection back; with the last view of the cache its store is closed as well."""
     shared = _SHARED.get(cache)
-    if shared is None:
-        return
-    if selection is not shared.selection:
+    if shared is None or selection is not shared.selection:
         selection.close()
+    if shared is None or selection.store is not shared.store:
+        return  # the view's store was closed behind its back, and the cache has another one now
     shared.users -= 1
     if shared.users == 0:
         del _SHARED[cache]

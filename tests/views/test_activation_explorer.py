@@ -10,12 +10,13 @@ from typing import Any
 import comm
 import pytest
 import torch
-from ipywidgets import IntSlider, Play
+from ipywidgets import IntSlider, Play, Widget
 from ipywidgets.widgets.widget import _instances
 from torch import nn
 
 import memviz_widgets as mv
-from memviz_widgets.errors import ClosedError, SourceError, UnknownOptionError
+from memviz_widgets.errors import ClosedError, SelectionError, SourceError, UnknownOptionError
+from memviz_widgets.synced import Synced
 from memviz_widgets.views.lifecycle import widgets_below
 
 Make = Callable[..., mv.ActivationExplorer]
@@ -123,3 +124,49 @@ def test_failed_forward_makes_no_widget(x: torch.Tensor) -> None:
     with pytest.raises(mv.errors.ForwardError, match="Linear"):
         mv.ActivationExplorer(nn.Sequential(nn.Linear(3, 3)), x)
     assert len(_instances) == before
+
+
+def test_class_instead_of_a_model_is_named(x: torch.Tensor) -> None:
+    with pytest.raises(SourceError, match=r"source is the class Flatten; expected an nn\.Module"):
+        mv.ActivationExplorer(nn.Flatten, x)  # type: ignore[arg-type]
+
+
+def test_closed_cache_is_refused(model: nn.Module, x: torch.Tensor) -> None:
+    cache = mv.ActivationCache.capture(model, x)
+    cache.close()
+    with pytest.raises(ClosedError, match="the cache given as source was closed"):
+        mv.ActivationExplorer(cache)
+
+
+def test_selection_cannot_be_replaced(make_explorer: Make, model: nn.Module, x: torch.Tensor) -> None:
+    one, other = make_explorer(), make_explorer(model, x)
+    with pytest.raises(SelectionError, match="the selection of an explorer cannot be replaced; set its indices"):
+        one.selection = other.selection
+
+
+def test_close_all_of_ipywidgets_closes_explorers(model: nn.Module, x: torch.Tensor) -> None:
+    explorer = mv.ActivationExplorer(model, x)
+    cache = explorer.cache
+    Widget.close_all()
+    assert repr(explorer) == "ActivationExplorer(closed)"
+    again = mv.ActivationExplorer(cache)
+    assert again.selection.comm is not None
+    again.close()
+
+
+@pytest.mark.parametrize("part", ["selection", "store"])
+def test_part_that_was_closed_is_made_anew_for_the_next_explorer(
+    make_explorer: Make, model: nn.Module, x: torch.Tensor, part: str
+) -> None:
+    cache = mv.ActivationCache.capture(model, x)
+    selection = make_explorer(cache).selection
+    (selection if part == "selection" else selection.store).close()
+    fresh = make_explorer(cache).selection
+    assert fresh.comm is not None and fresh.store.comm is not None
+
+
+def test_every_part_has_a_short_repr(make_explorer: Make) -> None:
+    texts = [repr(part) for part in widgets_below(make_explorer(), keep=()) if isinstance(part, Synced)]
+    assert "ColorMapping(mode='auto', vmin=0.0, vmax=1.0, colormap='auto')" in texts
+    assert "TensorImage(readout=True)" in texts
+    assert all(len(text) < 100 and "\n" not in text for text in texts)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import torch
 from traitlets import TraitError
 
 import memviz_widgets as mv
+from memviz_widgets.errors import ColorRangeError, UnknownColormapError
 
 Make = Callable[..., mv.ActivationExplorer]
 
@@ -28,3 +31,26 @@ def test_number_from_the_browser_leaves_the_mode(make_explorer: Make) -> None:
 def test_unknown_mode_is_refused(make_explorer: Make) -> None:
     with pytest.raises(TraitError, match="mode"):
         make_explorer().colors.mode = "log"
+
+
+@pytest.mark.parametrize("number", [torch.tensor(0.5), np.float32(0.5)])
+def test_end_of_the_range_may_be_a_number_of_torch_or_numpy(make_explorer: Make, number: object) -> None:
+    colors = make_explorer().colors
+    colors.vmax = number
+    assert colors.vmax == 0.5 and type(colors.vmax) is float
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), None, "a", torch.ones(2)])
+def test_end_of_the_range_that_is_no_finite_number_is_refused(make_explorer: Make, number: object) -> None:
+    colors = make_explorer().colors
+    with pytest.raises(ColorRangeError, match=r"vmin is .*; expected a finite number, as in colors\.vmin = 0\.5\."):
+        colors.vmin = number
+    assert (colors.vmin, colors.mode) == (0.0, "auto")
+
+
+def test_unknown_colour_map_is_refused_with_the_nearest(make_explorer: Make) -> None:
+    colors = make_explorer().colors
+    with pytest.raises(UnknownColormapError, match=r"no colour map 'viridi'; nearest is 'viridis'.*Or 'auto'\."):
+        colors.colormap = "viridi"
+    colors.colormap = "RdBu"
+    assert colors.colormap == "RdBu"

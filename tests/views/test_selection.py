@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+import torch
 
 import memviz_widgets as mv
 from memviz_widgets.errors import SelectionError
@@ -55,3 +57,28 @@ def test_repr_names_place_only(make_explorer: Make) -> None:
     selection = make_explorer().selection
     selection.channel = 2
     assert repr(selection) == "Selection('0', channel=2, sample=0)"
+
+
+@pytest.mark.parametrize("index", [torch.tensor([0.1, 0.2, 0.9, 0.3]).argmax(), np.int64(2), 2.0])
+def test_index_may_be_a_number_of_torch_or_numpy(make_explorer: Make, index: object) -> None:
+    selection = make_explorer().selection
+    selection.channel = index
+    assert selection.channel == 2 and type(selection.channel) is int
+
+
+def test_index_that_is_no_number_is_refused(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    with pytest.raises(SelectionError, match=r"channel is 'a'; expected a whole number, as in selection\.channel"):
+        selection.channel = "a"
+
+
+def test_extent_of_an_unknown_axis_names_the_nearest(make_explorer: Make) -> None:
+    with pytest.raises(SelectionError, match=r"no axis 'chanel'; nearest is 'channel'\. Axes: layer, call"):
+        make_explorer().selection.extent("chanel")
+
+
+def test_refused_batch_of_changes_is_undone(make_explorer: Make) -> None:
+    selection = make_explorer().selection
+    with pytest.raises(SelectionError, match="channel 999"), selection.hold_trait_notifications():
+        selection.channel = 999
+    assert selection.channel == 0
