@@ -41,6 +41,7 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
   };
 
   private declare frameRequest: number;
+  private declare afterFrame: number;
   private declare shown: Float32Array | null;
   private declare curve: Curve | null;
 
@@ -51,6 +52,7 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
   override initialize(attributes: Partial<ChannelSeriesState>, options: ModelOptions): void {
     super.initialize(attributes, options);
     this.frameRequest = 0;
+    this.afterFrame = 0;
     this.shown = null;
     this.curve = null;
     const selection = this.trait('selection');
@@ -67,15 +69,21 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
 
   override close(comm_closed = false): Promise<void> {
     cancelAnimationFrame(this.frameRequest);
+    window.clearTimeout(this.afterFrame);
     return super.close(comm_closed);
   }
 
-  /** bqplot redraws its SVG on every `set`; once per frame of the display is enough, and never before the heatmap. */
+  /**
+   * bqplot redraws its SVG on every `set`, which takes as long as the rest of a frame: once per frame of the display is
+   * enough, and only after that frame, so that the heatmap never waits for the line.
+   */
   private schedule(): void {
     if (this.frameRequest === 0) {
       this.frameRequest = requestAnimationFrame(() => {
-        this.frameRequest = 0;
-        this.guardedUpdate();
+        this.afterFrame = window.setTimeout(() => {
+          this.frameRequest = 0;
+          this.guardedUpdate();
+        });
       });
     }
   }

@@ -27,7 +27,7 @@ function shown({ pool = 1, values = VALUES } = {}) {
   return { store, selection, lines, cursor, y_axis, series, points };
 }
 
-const nextFrame = () => new Promise((done) => requestAnimationFrame(done));
+const nextFrame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 5)));
 
 describe('the line', () => {
   it('is the selected channel over time, with the cursor across its range', async () => {
