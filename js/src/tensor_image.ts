@@ -40,6 +40,8 @@ export class TensorImage extends Mark implements ReadPicture {
   private pixels = new Uint32Array(0);
   private painted = 0;
   private drawnBands = '';
+  private drawnFor = ''; // record, frame and colours that the canvas shows, and the page that it was drawn from
+  private drawnFrom: ArrayBufferLike | null = null;
   private shapedFor = ''; // what the figure's aspect ratio was last set for: a second view must not start a contest
 
   get selection(): SelectionModel {
@@ -254,6 +256,12 @@ export class TensorImage extends Mark implements ReadPicture {
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
     const [vmin, vmax] = this.colors.range(place, frame);
+    const drawnFor = [place.index, frame.codes.byteOffset, vmin, vmax, this.colors.mapName(vmin, vmax)].join(' ');
+    if (drawnFor === this.drawnFor && frame.codes.buffer === this.drawnFrom) {
+      return; // an answer of the kernel, say, that changed nothing
+    }
+    this.drawnFor = drawnFor;
+    this.drawnFrom = frame.codes.buffer;
     paintCodes(this.pixels, frame.codes, this.colors.table(frame, vmin, vmax));
     context.putImageData(this.image, 0, 0);
     this.painted += 1;
@@ -264,6 +272,7 @@ export class TensorImage extends Mark implements ReadPicture {
   private show(state: State, notice: string): void {
     if (state === 'message') {
       this.canvas.getContext('2d')?.clearRect(0, 0, this.canvas.width, this.canvas.height);
+      this.drawnFor = '';
       this.reader.hide();
     }
     this.canvas.dataset.state = state;

@@ -131,7 +131,9 @@ def test_colour_range_never_touches_the_kernel(open_notebook: Callable[..., Note
     low, high = ranges[mode]
     vmin, vmax = float(low), float(high)
     expected = pixels_of(frame.numpy(), vmin, vmax, "vik" if vmin < 0 < vmax else "viridis")
-    notebook.page.wait_for_function("() => Number(document.querySelector('canvas.memviz-image').dataset.painted) > 1")
+    notebook.page.wait_for_timeout(
+        300
+    )  # a range that is the same as before paints nothing: there is no event to wait for
     np.testing.assert_array_equal(notebook.pixels(), expected)
 
 
