@@ -59,9 +59,12 @@ class ClosedError(MemvizError, RuntimeError):
     """A cache that was closed and has no values any more."""
 
 
-def nearest_hint(given: str, known: Iterable[str]) -> str:
-    """``"; nearest is 'name'"`` for the known name most like ``given``, or ``""`` when none is like it."""
-    close = difflib.get_close_matches(given, list(known), n=1, cutoff=0.4)
+def nearest_hint(given: str, known: Iterable[str], cutoff: float = 0.4) -> str:
+    """``"; nearest is 'name'"`` for the known name most like ``given``, or ``""`` when none is like it.
+
+    ``cutoff``: least likeness, 0 .. 1, as in difflib.
+    """
+    close = difflib.get_close_matches(given, list(known), n=1, cutoff=cutoff)
     return f"; nearest is {close[0]!r}" if close else ""
 
 

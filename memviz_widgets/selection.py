@@ -5,7 +5,6 @@ In: the catalog of a FrameStore, indices from Python or the browser. Out: indice
 
 from __future__ import annotations
 
-import difflib
 import operator
 from typing import Any
 
@@ -118,8 +117,7 @@ class Selection(Synced, Widget):
             for position, entry in enumerate(layers):
                 if entry[field] == name:
                     return position
-        nearest = difflib.get_close_matches(name, [entry["label"] for entry in layers], n=1, cutoff=0.3)
-        hint = f"; nearest is {nearest[0]!r}" if nearest else ""
+        hint = nearest_hint(name, (entry["label"] for entry in layers), cutoff=0.3)
         raise SelectionError(f"no layer {name!r} ({len(layers)} recorded){hint}. List them with cache.names().")
 
     def __repr__(self) -> str:

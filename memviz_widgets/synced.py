@@ -5,13 +5,12 @@ In: the class body of a widget. Out: the same class, its documented traits tagge
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 from traitlets import HasTraits, TraitType
 
 from ._version import __version__
-from .errors import UnknownOptionError
+from .errors import UnknownOptionError, nearest_hint
 
 MODULE_NAME = "memviz-widgets"
 MODULE_VERSION = f"^{__version__}"
@@ -63,6 +62,4 @@ class Synced(HasTraits):
 def unknown_option_text(owner: str, given: str, known: set[str]) -> str:
     """One sentence for a misspelt keyword: what was given, the nearest known one, what there is."""
     public = sorted(name for name in known if not name.startswith("_"))
-    nearest = difflib.get_close_matches(given, public, n=1)
-    hint = f"; nearest is {nearest[0]!r}" if nearest else ""
-    return f"{owner} has no option {given!r}{hint}. Options: {', '.join(public)}."
+    return f"{owner} has no option {given!r}{nearest_hint(given, public, cutoff=0.6)}. Options: {', '.join(public)}."
