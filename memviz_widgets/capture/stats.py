@@ -1,7 +1,10 @@
-"""Statistics of a tensor, exact to float64, with temporaries of a few MiB whatever its size.
+"""Statistics of a tensor, with temporaries of a few MiB whatever its size.
 
 In: a live tensor of any dtype and layout. Out: TensorStats. Mean and variance of chunks are merged by the parallel
 formula of Chan, Golub and LeVeque (1983), "Algorithms for computing the sample variance".
+Counts, min and max are exact. Mean and standard deviation are exact to float64, but for large tensors of float32 and
+smaller types on the CPU to about 6 digits: their chunks are summed in float32, a fifth of the time, wherever the
+spread is not small against the mean.
 """
 
 from __future__ import annotations
@@ -10,14 +13,27 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..records import TensorStats
-from .tensors import tensor_kind, without_repeats
+from .tensors import plain_mode, tensor_kind, without_repeats
 
 CHUNK_CPU = 1 << 16
 """Elements per chunk on the CPU: 512 KiB of float64 stay in the cache; 4 times faster than 1 Mi elements."""
+CHUNK_FAST = 1 << 18
+"""Elements per chunk summed in float32: 1 MiB stays in the second-level cache."""
+FAST_FROM = 1 << 11
+"""Elements from which the float32 sums are used; below, exactness costs microseconds."""
+FAST_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+ROW = 1 << 10
+"""Elements whose squares are added in float32."""
+SAFE_SQUARES_FAST = (1e-30, 1e30)
+"""Sums of squares in float32 outside of these have lost digits."""
+LEAST_SPREAD = 1e-3
+"""Least variance, as a part of the squared mean, at which mean of squares minus squared mean keeps 4 digits."""
 CHUNK_DEVICE = 1 << 22
 """Elements per chunk on an accelerator, where each chunk costs one synchronisation."""
 SAFE_SQUARES = (1e-120, 1e120)
@@ -57,7 +73,7 @@ def tensor_stats(tensor: Tensor) -> TensorStats:
     Raises:
         RuntimeError: for a dtype that torch cannot convert (float4) and for tensors without values.
     """
-    with torch.inference_mode(False), torch.no_grad():
+    with plain_mode():
         kind = tensor_kind(tensor)
         pieces, implied_zeros = _pieces(tensor.detach(), kind)
         repeats = [piece.numel() // max(1, without_repeats(piece).numel()) for piece in pieces]
@@ -105,10 +121,58 @@ def _tally(pieces: list[Tensor], repeats: list[int], implied_zeros: int, scale: 
     tally = _Tally(count=implied_zeros, zero=implied_zeros)
     tally.add(implied_zeros, 0.0, 0.0, 0.0, 0.0)
     for piece, repeat in zip(pieces, repeats, strict=True):
-        limit = CHUNK_CPU if piece.device.type == "cpu" else CHUNK_DEVICE
-        for chunk in chunks(without_repeats(piece), limit):
-            _add_chunk(tally, _doubles(chunk), repeat, scale)
+        values = without_repeats(piece)
+        if _is_fast(values) and scale == 1.0:
+            for chunk in chunks(values, CHUNK_FAST):
+                if not _add_chunk_fast(tally, chunk, repeat):
+                    _add_exactly(tally, chunk, repeat, scale)
+        else:
+            _add_exactly(tally, values, repeat, scale)
     return tally
+
+
+def _add_exactly(tally: _Tally, values: Tensor, repeat: int, scale: float) -> None:
+    """Add a tensor chunk by chunk in float64."""
+    limit = CHUNK_CPU if values.device.type == "cpu" else CHUNK_DEVICE
+    for chunk in chunks(values, limit):
+        _add_chunk(tally, _doubles(chunk), repeat, scale)
+
+
+def _sum_of_squares(array: npt.NDArray[np.float32]) -> float:
+    """Rows multiplied in float32 and added in float64: 1e-8 off, where one long product would be 1e-5 off."""
+    whole = array.size - array.size % ROW
+    rows, rest = array[:whole].reshape(-1, 1, ROW), array[whole:]
+    with np.errstate(over="ignore", under="ignore"):  # the caller looks at the result
+        products = np.matmul(rows, rows.transpose(0, 2, 1))
+        return float(products.sum(dtype=np.float64)) + float(np.dot(rest, rest))
+
+
+def _is_fast(values: Tensor) -> bool:
+    return values.dtype in FAST_DTYPES and values.device.type == "cpu" and values.numel() >= FAST_FROM
+
+
+def _add_chunk_fast(tally: _Tally, chunk: Tensor, repeat: int) -> bool:
+    """Add one chunk by its float32 sums; False, and nothing added, where these are not good enough.
+
+    numpy counts and multiplies: torch's count_nonzero takes 30 times as long, and autocast does not reach numpy.
+    """
+    values = chunk.float()
+    lo, hi = (float(end) for end in torch.aminmax(values))
+    if not math.isfinite(lo + hi):
+        return False
+    count = values.numel()
+    mean = float(values.sum()) / count
+    array = values.numpy()
+    squares = _sum_of_squares(array)
+    low, high = SAFE_SQUARES_FAST
+    spread = squares / count - mean * mean
+    if not (low < squares < high and spread > LEAST_SPREAD * mean * mean):
+        return False
+    tally.count += count * repeat
+    if lo <= 0.0 <= hi:
+        tally.zero += (count - np.count_nonzero(array != 0)) * repeat
+    tally.add(count * repeat, lo, hi, mean, spread * count * repeat)
+    return True
 
 
 def chunks(tensor: Tensor, limit: int) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""Statistics: exact to float64, for every dtype, in bounded memory."""
+"""Statistics: right for every dtype, in bounded memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memviz_widgets.capture.stats import CHUNK_CPU, chunks, tensor_stats
+from memviz_widgets.capture.stats import CHUNK_CPU, CHUNK_FAST, FAST_FROM, chunks, tensor_stats
 
 from .recording import records_of, stats_of
 
@@ -77,15 +77,42 @@ def test_magnitudes_whose_squares_leave_float64(size: float) -> None:
 
 @pytest.mark.parametrize("shape", [(3, CHUNK_CPU + 7), (2, 3, 200, 300)])
 def test_many_chunks_equal_one_pass_in_float64(shape: tuple[int, ...]) -> None:
-    values = torch.randn(shape) * 3 + 7
-    stats, exact = stats_of(values), values.double()
+    exact = torch.randn(shape, dtype=torch.float64) * 3 + 7
+    stats = stats_of(exact)
     assert stats.mean == pytest.approx(exact.mean().item(), rel=1e-14)
     assert stats.std == pytest.approx(exact.std(correction=0).item(), rel=1e-12)
     assert (stats.min, stats.max) == (exact.min().item(), exact.max().item())
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("offset", [0.0, 7.0, 1000.0])
+def test_float32_sums_keep_six_digits(dtype: torch.dtype, offset: float) -> None:
+    values = (torch.randn(3, CHUNK_FAST + 7) * 3 + offset).to(dtype)
+    values[:, :50] = 0
+    stats, exact = stats_of(values), values.double()
+    assert stats.mean == pytest.approx(exact.mean().item(), rel=1e-6, abs=1e-6)
+    assert stats.std == pytest.approx(exact.std(correction=0).item(), rel=1e-6)
+    assert (stats.min, stats.max) == (exact.min().item(), exact.max().item())
+    assert stats.zeros == (values == 0).sum().item() / values.numel()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_one_bad_value_in_a_large_tensor_is_counted(bad: float) -> None:
+    values = torch.ones(3 * CHUNK_FAST)
+    values[CHUNK_FAST + 3] = bad
+    stats = stats_of(values)
+    assert stats.nan + stats.posinf + stats.neginf == 1
+    assert (stats.min, stats.max, stats.mean, stats.count) == (1, 1, 1, 3 * CHUNK_FAST)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e25])
+def test_large_tensor_whose_squares_leave_float32(size: float) -> None:
+    values = torch.tensor([size, -size]).repeat(FAST_FROM)
+    assert stats_of(values).std == pytest.approx(size, rel=1e-6)
+
+
 def test_order_of_memory_does_not_matter() -> None:
-    values = torch.randn(2, 8, 120, 130)
+    values = torch.randn(2, 8, 120, 130, dtype=torch.float64)
     layouts = [values, values.contiguous(memory_format=torch.channels_last), values.transpose(1, 3), values.flip(0)]
     assert len({round(tensor_stats(value).mean or 0, 14) for value in layouts}) == 1
 
