@@ -1,0 +1,299 @@
+"""Attention that a model writes out itself: a softmax whose result, or what became of it, multiplies the values.
+
+In: calls of softmax, of what may follow it (dropout, casts, views, masks), and of matrix products. Out: the weights,
+(B, N, Q, K), at the moment of the product. A softmax that multiplies nothing that way (a router, class probabilities)
+is forgotten as soon as its result is; nothing is held for it but the weights before a dropout.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .einsum_terms import parse
+
+BEFORE_DROPOUT = "before dropout"
+_ATTENTION = re.compile(r"atten|attn", re.IGNORECASE)
+_CHOOSES_EXPERTS = re.compile(r"router|gate|gating|moe|expert|mixture", re.IGNORECASE)
+
+_aten = torch.ops.aten
+
+
+def _named(names: Iterable[str], *owners: Any) -> dict[object, str]:
+    """Each function of these names that the owners have -> its name without underscores."""
+    return {getattr(owner, name): name.strip("_") for owner in owners for name in names if hasattr(owner, name)}
+
+
+SOFTMAXES = {
+    **_named(["softmax", "_softmax"], torch, functional, Tensor, _aten),
+    **_named(["softmax"], torch.special),
+    **_named(["int"], _aten.softmax),
+    **_named(["default"], _aten._softmax),
+}
+"""Functions whose second argument is ``dim``."""
+
+_SAME_PLACES = [
+    *("to", "type", "type_as", "float", "half", "bfloat16", "double", "contiguous", "clone", "detach"),
+    *("view", "reshape", "view_as", "reshape_as", "unflatten", "flatten", "squeeze", "unsqueeze", "__getitem__"),
+    *("mul", "div", "true_divide", "add", "sub", "masked_fill", "where", "nan_to_num", "clamp", "expand"),
+]
+_MOVES = ["transpose", "swapaxes", "swapdims", "permute"]
+_TRANSPOSED = [vars(torch._C.TensorBase)[name].__get__ for name in ("mT", "T")]
+STEPS = {
+    **_named(_SAME_PLACES, torch, Tensor),
+    **_named(_MOVES, torch, Tensor),
+    **dict.fromkeys(_TRANSPOSED, "mT"),
+    **_named(["dropout"], torch, functional),
+}
+"""Functions that give the weights in another form."""
+PRODUCTS = {
+    **_named(["matmul", "bmm", "mm", "__matmul__", "einsum", "baddbmm", "addmm"], torch, Tensor),
+    **_named(["matmul"], torch.linalg),
+}
+"""Functions that may multiply weights with values."""
+
+
+_HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads")
+"""Attributes in which attention modules keep their number of heads."""
+
+
+class Caller(NamedTuple):
+    """The innermost module call in which a torch call is made; without a module outside of all."""
+
+    module: nn.Module | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = {}
+
+    @property
+    def speaks_of_attention(self) -> bool:
+        """Whether the class is named after attention."""
+        return bool(_ATTENTION.search(type(self.module).__name__))
+
+    @property
+    def chooses_experts(self) -> bool:
+        """Whether the class is named after what chooses among experts."""
+        return bool(_CHOOSES_EXPERTS.search(type(self.module).__name__)) and not self.speaks_of_attention
+
+    def heads_in(self, rows: int) -> int:
+        """Number of heads in an axis of batch times heads; 1 when it is not certain that heads are in it."""
+        heads = next((getattr(self.module, name) for name in _HEADS if hasattr(self.module, name)), 1)
+        if not isinstance(heads, int) or heads < 2:
+            return 1
+        inputs = (value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor))
+        for size in next((value.shape[:2] for value in inputs if value.dim() == 3), ()):  # the batch, mostly, is first
+            if rows in (size, size * heads):
+                return 1 if rows == size else heads
+        return 1
+
+
+class Found(NamedTuple):
+    """Weights (B, N, Q, K) and a note."""
+
+    weights: Tensor
+    note: str
+
+
+@dataclass(slots=True)
+class Followed:
+    """A tensor that came out of a softmax and is still alive.
+
+    Attributes:
+        reference: The tensor.
+        key_axis: -1, or -2 when it was transposed.
+        shape_4: The last shape of rank 4 that the weights had, () if none.
+        undropped: The weights before a dropout, None if there was none.
+        note: A sentence about the weights.
+    """
+
+    reference: weakref.ref[Tensor]
+    key_axis: int = -1
+    shape_4: tuple[int, ...] = ()
+    undropped: Tensor | None = None
+    note: str = ""
+
+
+class SoftmaxWatch:
+    """Follows results of softmaxes until they multiply something or are gone.
+
+    Args:
+        changed: Told whether there is anything to follow now.
+    """
+
+    def __init__(self, changed: Callable[[bool], None]) -> None:
+        self._changed = changed
+        self._followed: dict[int, Followed] = {}
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._followed.clear()
+        self._changed(False)
+
+    def look(
+        self, func: object, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any, caller: Caller
+    ) -> Found | None:
+        """Look at a call that has returned; the weights, if it was a product of weights and values.
+
+        Args:
+            func: A function of SOFTMAXES, STEPS or PRODUCTS.
+            args, kwargs, result: Of the call.
+            caller: The module call that made it.
+        """
+        if func in PRODUCTS:
+            return self._product(PRODUCTS[func], args, kwargs, caller)
+        if isinstance(result, Tensor) and result.is_floating_point() and not result.is_nested:
+            if func in SOFTMAXES:
+                self._softmax(args, kwargs, result, caller)
+            else:
+                self._step(STEPS[func], args, kwargs, result)
+        return None
+
+    def _softmax(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor, caller: Caller) -> None:
+        rank = result.dim()
+        dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+        if dim is None and rank == 2:
+            dim = 1  # what torch takes when none is said
+        if rank >= 2 and isinstance(dim, int) and dim in (-1, rank - 1) and not caller.chooses_experts:
+            self._follow(result, Followed(weakref.ref(result)))
+
+    def _follow(self, tensor: Tensor, followed: Followed) -> None:
+        """Follow this tensor until it is gone."""
+        address = id(tensor)
+
+        def forget(reference: weakref.ref[Tensor]) -> None:
+            if address in self._followed and self._followed[address].reference is reference:
+                del self._followed[address]
+                self._changed(bool(self._followed))
+
+        followed.reference = weakref.ref(tensor, forget)
+        if tensor.dim() == 4 and followed.key_axis == -1:
+            followed.shape_4 = tuple(tensor.shape)
+        self._followed[address] = followed
+        self._changed(True)
+
+    def _of(self, value: object) -> Followed | None:
+        followed = self._followed.get(id(value))
+        return followed if followed is not None and followed.reference() is value else None
+
+    def _step(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> None:
+        """The weights, if they are among the arguments, go on as ``result``."""
+        source = args[0] if args else kwargs.get("input")
+        before = self._of(source)
+        if before is None:
+            others = [value for value in (*args[1:], *kwargs.values()) if self._of(value) is not None]
+            if not others:
+                return
+            source, before = others[0], self._of(others[0])
+        assert before is not None and isinstance(source, Tensor)
+        if result is source:
+            if name == "dropout" and kwargs.get("inplace") and kwargs.get("p") and kwargs.get("training"):
+                before.note = "after dropout, which overwrote the weights"
+            return
+        axis = _moved_key_axis(name, args, kwargs, source.dim(), before.key_axis)
+        if axis is None or not _still_weights(name, source, result, before.key_axis, axis):
+            return
+        after = replace(before, key_axis=axis)
+        if name == "dropout" and after.undropped is None:
+            after.undropped, after.note = source, BEFORE_DROPOUT
+        self._follow(result, after)
+
+    def _product(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: Caller) -> Found | None:
+        if name == "einsum":
+            return self._einsum(args, caller)
+        operands = [*args, *kwargs.values()][1 if name in ("baddbmm", "addmm") else 0 :][:2]
+        if len(operands) < 2 or not all(isinstance(operand, Tensor) for operand in operands):
+            return None
+        for place, key_axis in ((0, -1), (1, -2)):
+            weights, values = operands[place], operands[1 - place]
+            followed = self._of(weights)
+            if followed is None or followed.key_axis != key_axis or values.dim() < 2:
+                continue
+            if values.shape[-2 if place == 0 else -1] != weights.shape[key_axis]:
+                continue
+            if _is_table(weights, values) and not caller.speaks_of_attention:
+                continue
+            return self._found(weights, followed, caller)
+        return None
+
+    def _einsum(self, args: tuple[Any, ...], caller: Caller) -> Found | None:
+        operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
+        if not isinstance(args[0], str) or len(operands) != 2:
+            return None
+        for place in (0, 1):
+            followed = self._of(operands[place])
+            if followed is None:
+                continue
+            ranks = (operands[0].dim(), operands[1].dim())
+            order = parse(args[0], ranks).weights_order(place, followed.key_axis)
+            if order is not None:
+                return self._found(operands[place], followed, caller, order)
+        return None
+
+    def _found(self, used: Tensor, followed: Followed, caller: Caller, order: list[int | None] | None = None) -> Found:
+        """The weights as (B, N, Q, K). ``order``: the axes of ``used`` as batch..., query, key; None = a new axis."""
+        del self._followed[id(used)]  # values and positions may both be multiplied: once is enough
+        value = used if followed.undropped is None else followed.undropped
+        if order is not None:
+            value = value.reshape(used.shape).permute([axis for axis in order if axis is not None])
+            value = value.unsqueeze(-2) if None in order else value
+        elif followed.key_axis == -2:
+            value = value.reshape(used.shape).transpose(-1, -2)
+        elif followed.shape_4 and followed.shape_4[-1] == used.shape[-1]:
+            value = value.reshape(followed.shape_4)
+        else:
+            value = value.reshape(used.shape)
+        return _rank_4(value, followed.note, caller)
+
+
+def _moved_key_axis(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], rank: int, key_axis: int
+) -> int | None:
+    """Where the axis of the keys is after a step: -1 or -2; None when it is elsewhere."""
+    if name not in ("transpose", "swapaxes", "swapdims", "permute", "mT"):
+        return key_axis
+    order = list(range(rank))
+    if name == "permute":
+        dims = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:] or kwargs["dims"]
+        order = [int(dim) % rank for dim in dims]
+    else:
+        named = [value for key, value in kwargs.items() if key != "input"]
+        one, other = (-1, -2) if name == "mT" else [*args[1:], *named]
+        order[one], order[other] = order[other], order[one]
+    place = order.index(rank + key_axis) - rank
+    return place if place in (-1, -2) else None
+
+
+def _still_weights(name: str, before: Tensor, after: Tensor, key_axis: int, new_key_axis: int) -> bool:
+    """Whether a step left one number per query and key. Indexing may cut keys off (an attention sink, padding)."""
+    if after.dim() < 2:
+        return False
+    if name == "getitem":
+        return after.dim() == before.dim() and after.shape[:-1] == before.shape[:-1] and key_axis == -1
+    return after.numel() == before.numel() and after.shape[new_key_axis] == before.shape[key_axis]
+
+
+def _is_table(weights: Tensor, values: Tensor) -> bool:
+    """Whether the values are a table that all share (a linear layer, a codebook): looking up is not attention."""
+    return isinstance(values, nn.Parameter) or (values.dim() == 2 and weights.dim() > 2)
+
+
+def _rank_4(weights: Tensor, note: str, caller: Caller) -> Found:
+    rank = weights.dim()
+    if rank == 2:
+        return Found(weights[None, None], note)
+    heads = caller.heads_in(weights.shape[0]) if rank == 3 else 1
+    if heads > 1:
+        return Found(weights.unflatten(0, (-1, heads)), note)
+    if rank == 3:
+        return Found(weights.unsqueeze(1), "; ".join(filter(None, (note, "batch and heads may share the first axis"))))
+    if rank > 4:
+        lead = " x ".join(str(size) for size in weights.shape[: rank - 3])
+        note = "; ".join(filter(None, (note, f"the first axis is {lead}")))
+        return Found(weights.flatten(0, rank - 4), note)
+    return Found(weights, note)

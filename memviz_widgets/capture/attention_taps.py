@@ -1,0 +1,132 @@
+"""The taps: every attention of a model while it runs, whatever code computes it.
+
+In: torch calls of the thread that runs the model, and which module makes them. Out: weights (or the QueryKey from which
+they are computed) as the calls happen. What a call returns is never changed, and nothing is raised into the model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import multi_head_attention_forward
+
+from .attention import QueryKey
+from .attention_mha import forward_weights, fused_weights
+from .attention_sdpa import UnreadableError, flex_operator, flex_weights, readable, sdpa_weights
+from .attention_softmax import PRODUCTS, SOFTMAXES, STEPS, Caller, SoftmaxWatch
+from .function_mode import TapsMode, push, take_off, unnoticed
+
+Reader = Callable[[tuple[Any, ...], Mapping[str, Any]], QueryKey]
+
+_CALLS: dict[object, Reader] = {
+    # Not by the name in nn.functional, where libraries put wrappers around it.
+    torch._C._nn.scaled_dot_product_attention: sdpa_weights,
+    torch.ops.aten.scaled_dot_product_attention: sdpa_weights,
+    torch.ops.aten.scaled_dot_product_attention.default: sdpa_weights,
+    multi_head_attention_forward: forward_weights,
+    torch._native_multi_head_attention: fused_weights,
+}
+
+
+class AttentionTaps:
+    """Finds attention in the calls of a model.
+
+    Args:
+        modules: All modules of the model.
+        found: Called with (value, note) at the moment of the attention; copies what it keeps, at once.
+        recording: Whether the current thread is inside a call that is recorded.
+
+    Attributes:
+        remarks: Sentences about attention that could not be read, each once.
+    """
+
+    def __init__(
+        self,
+        modules: Iterable[nn.Module],
+        found: Callable[[QueryKey | Tensor, str], None],
+        recording: Callable[[], bool],
+    ) -> None:
+        self.remarks: list[str] = []
+        self._found = found
+        self._recording = recording
+        self._open: list[Caller] = []
+        self._calls: dict[object, Reader] = {}
+        self._always: frozenset[object] = frozenset()
+        self._following: frozenset[object] = frozenset()
+        self._mode: TapsMode | None = None
+        self._thread = 0
+        self._softmaxes = SoftmaxWatch(self._follow)
+
+    def patches(self) -> AbstractContextManager[None]:
+        """What must hold around a recording: torch's fast paths do not notice the taps."""
+        return unnoticed()
+
+    def enter(self) -> None:
+        """The outermost call of the model begins in this thread."""
+        self.leave()
+        flex = flex_operator()
+        self._calls = {**_CALLS, **({} if flex is None else {flex: flex_weights})}
+        self._always = frozenset((*self._calls, *SOFTMAXES))
+        self._following = self._always.union(STEPS, PRODUCTS)
+        self._mode = TapsMode(self._always, self._watch)
+        self._thread = threading.get_ident()
+        push(self._mode)
+
+    def leave(self) -> None:
+        """The outermost call has ended, or was interrupted. A second time does nothing."""
+        if self._mode is None:
+            return
+        self._mode.table = frozenset()  # out of reach if it was entered in another thread: it lets everything pass
+        if self._thread == threading.get_ident():
+            take_off(self._mode)
+        self._mode = None
+        self._open.clear()
+        self._softmaxes.clear()
+
+    def before(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """A module's call begins."""
+        self._open.append(Caller(module, args, kwargs))
+
+    def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], finished: bool) -> None:
+        """A module's call has ended; ``finished`` is False when it raised."""
+        if any(each.module is module for each in self._open):
+            while self._open.pop().module is not module:
+                pass  # a call inside was interrupted, and nobody told
+
+    def _follow(self, something: bool) -> None:
+        """Look at what may become of weights only while there are weights."""
+        if self._mode is not None:
+            self._mode.table = self._following if something else self._always
+
+    def _watch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Make the call, then look at it."""
+        result = func(*args, **kwargs)
+        if self._recording():
+            try:
+                with torch._C.DisableTorchFunction():
+                    self._look(func, args, kwargs, result)
+            except UnreadableError as error:
+                self._remark(f"an attention was not recorded: {error}")
+            except Exception as error:  # whatever it is, the model must not see it
+                self._remark(f"an attention could not be recorded: {type(error).__name__}: {error}")
+        return result
+
+    def _look(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        read = self._calls.get(func)
+        if read is not None:
+            value = read(args, kwargs)
+            self._found(value, value.note)
+            return
+        caller = self._open[-1] if self._open else Caller()
+        written = self._softmaxes.look(func, args, kwargs, result, caller)
+        if written is not None:
+            self._found(readable(written.weights), written.note)
+
+    def _remark(self, sentence: str) -> None:
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)

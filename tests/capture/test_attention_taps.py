@@ -1,0 +1,395 @@
+"""AttentionTaps: attention is found, whatever code computes it, and the model's results stay the same."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.functional import scaled_dot_product_attention as imported_sdpa
+from torch.overrides import TorchFunctionMode
+
+from memviz_widgets.capture.attention_taps import AttentionTaps
+from memviz_widgets.capture.function_mode import TapsMode
+
+from .tapping import Calls, Tapped, tap
+
+HAS_TORCH_FUNCTION = torch.overrides.has_torch_function
+
+
+def query_key_value(*lead: int, queries: int = 3, keys: int = 5, width: int = 8) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    return torch.randn(*lead, queries, width), torch.randn(*lead, keys, width), torch.randn(*lead, keys, width)
+
+
+# -- scaled_dot_product_attention
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda *args: functional.scaled_dot_product_attention(*args),
+        imported_sdpa,
+        torch._C._nn.scaled_dot_product_attention,
+        torch.ops.aten.scaled_dot_product_attention,
+        torch.ops.aten.scaled_dot_product_attention.default,
+    ],
+)
+def test_torch_attention_is_found_by_whatever_name_it_is_called(function: Any) -> None:
+    query, key, value = query_key_value(2, 4)
+    (seen,) = tap(function, query, key, value)
+    assert torch.allclose(seen.weights @ value, imported_sdpa(query, key, value), atol=1e-6)
+
+
+def test_arguments_may_be_keywords() -> None:
+    query, key, value = query_key_value(2, 4)
+    (seen,) = tap(lambda: imported_sdpa(key=key, query=query, value=value, is_causal=True))
+    assert seen.weights[0, 0, 0].tolist() == [1.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_weights_before_dropout_say_so() -> None:
+    query, key, value = query_key_value(1, 1)
+    (seen,) = tap(imported_sdpa, query, key, value, None, 0.5)
+    assert seen.note == "before dropout"
+    assert torch.allclose(seen.weights.sum(-1), torch.ones(1, 1, 3))
+
+
+@pytest.mark.parametrize("queries", [3, 5])
+@pytest.mark.parametrize("variant", ["causal_upper_left", "causal_lower_right"])
+def test_a_causal_bias_counts_from_its_own_corner(variant: str, queries: int) -> None:
+    from torch.nn.attention import bias
+
+    query, key, value = query_key_value(1, 2, queries=queries)
+    mask = getattr(bias, variant)(queries, 5)
+    (seen,) = tap(imported_sdpa, query, key, value, mask)
+    assert torch.allclose(seen.weights @ value, imported_sdpa(query, key, value, mask), atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_queries_are_shown_padded(layout: torch.layout) -> None:
+    parts = [torch.randn(3, 2, 4), torch.randn(1, 2, 4)]
+    nested = torch.nested.nested_tensor(parts, layout=layout).transpose(1, 2)
+    (seen,) = tap(imported_sdpa, nested, nested, nested)
+    assert seen.weights.shape == (2, 2, 3, 3)
+    assert seen.weights[1].tolist() == [[[1.0, 0.0, 0.0], [0.0] * 3, [0.0] * 3]] * 2
+
+
+def test_attention_without_values_is_remarked() -> None:
+    query, key, value = query_key_value(4, 1)
+    tapped = Tapped(Calls(torch.vmap(imported_sdpa)))
+    with tapped.attached():
+        tapped.model(query, key, value)
+    assert tapped.seen == []
+    assert "inside vmap" in tapped.taps.remarks[0]
+
+
+def test_an_error_of_attention_is_the_models_own() -> None:
+    query, key, value = query_key_value(2)
+    tapped = Tapped(Calls(imported_sdpa))
+    with tapped.attached(), pytest.raises(RuntimeError, match="must match"):
+        tapped.model(query, key[..., :3], value)
+    assert tapped.seen == [] and tapped.taps.remarks == []
+
+
+def test_the_mask_that_layers_share_is_handed_on_as_it_is() -> None:
+    masks = []
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    query, key, value = query_key_value(2, 4)
+    taps = AttentionTaps([], lambda value, note: masks.append(value.mask), lambda: True)  # type: ignore[union-attr]
+    taps.enter()
+    imported_sdpa(query, key, value, mask)
+    taps.leave()
+    assert masks[0] is mask
+
+
+# -- nn.MultiheadAttention
+
+
+def expected_weights(model: nn.MultiheadAttention, *args: Any, **options: Any) -> Tensor:
+    """The module's own weights, as (B, N, Q, K)."""
+    training = model.training
+    model.train(False)
+    weights = model(*args, **{**options, "need_weights": True, "average_attn_weights": False, "is_causal": False})[1]
+    model.train(training)
+    return weights.detach() if weights.dim() == 4 else weights.detach()[None]
+
+
+MODULES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "batch first": {"batch_first": True},
+    "without bias": {"bias": False},
+    "added key": {"add_bias_kv": True},
+    "zero key": {"add_zero_attn": True},
+    "both keys": {"add_bias_kv": True, "add_zero_attn": True, "batch_first": True},
+    "own sizes": {"kdim": 6, "vdim": 7},
+    "own sizes, batch first": {"kdim": 6, "vdim": 7, "batch_first": True},
+}
+
+
+@pytest.mark.parametrize("need_weights", [True, False])
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("name", MODULES)
+def test_multihead_attention_has_the_weights_it_would_return(name: str, masked: bool, need_weights: bool) -> None:
+    torch.manual_seed(0)
+    options = MODULES[name]
+    model = nn.MultiheadAttention(8, 2, **options).eval()
+    lead = (lambda size: (3, size)) if options.get("batch_first") else (lambda size: (size, 3))
+    inputs = [torch.randn(*lead(4), 8), torch.randn(*lead(5), model.kdim), torch.randn(*lead(5), model.vdim)]
+    masks: dict[str, Tensor] = {}
+    if masked:
+        masks["attn_mask"] = torch.ones(4, 5, dtype=torch.bool).triu(2)
+        masks["key_padding_mask"] = torch.tensor([[False] * 5, [False] * 3 + [True] * 2, [False] * 5])
+    (seen,) = tap(model, *inputs, **masks, need_weights=need_weights)
+    assert torch.allclose(seen.weights, expected_weights(model, *inputs, **masks), atol=1e-6)
+
+
+MASKS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "bool": {"attn_mask": torch.ones(4, 4, dtype=torch.bool).triu(1)},
+    "numbers": {"attn_mask": torch.arange(16.0).view(4, 4)},
+    "per head": {"attn_mask": torch.arange(96.0).view(6, 4, 4).sin()},
+    "per head, bool": {"attn_mask": torch.arange(96).view(6, 4, 4) % 5 == 1},
+    "padding": {"key_padding_mask": torch.tensor([[False] * 4, [False] * 4, [False] * 2 + [True] * 2])},
+    "padding of numbers": {"key_padding_mask": torch.arange(12.0).view(3, 4)},
+    "causal hint": {"attn_mask": torch.ones(4, 4, dtype=torch.bool).triu(1), "is_causal": True},
+}
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("name", MASKS)
+def test_self_attention_with_and_without_the_fused_kernel(name: str, grad: bool) -> None:
+    torch.manual_seed(0)
+    model = nn.MultiheadAttention(8, 2, batch_first=True).eval()
+    x = torch.randn(3, 4, 8)
+    with torch.set_grad_enabled(grad):
+        (seen,) = tap(model, x, x, x, need_weights=False, **MASKS[name])
+    assert torch.allclose(seen.weights, expected_weights(model, x, x, x, **MASKS[name]), atol=1e-6)
+
+
+def test_input_without_a_batch() -> None:
+    model = nn.MultiheadAttention(8, 2).eval()
+    x, padding = torch.randn(4, 8), torch.tensor([False, False, True, True])
+    (seen,) = tap(model, x, x, x, key_padding_mask=padding)
+    assert torch.allclose(seen.weights, expected_weights(model, x, x, x, key_padding_mask=padding), atol=1e-6)
+
+
+def test_multihead_attention_in_training_says_before_dropout() -> None:
+    model = nn.MultiheadAttention(8, 2, dropout=0.5)
+    x = torch.randn(4, 3, 8)
+    (seen,) = tap(model, x, x, x)
+    assert seen.note == "before dropout"
+    assert torch.allclose(seen.weights, expected_weights(model, x, x, x), atol=1e-6)
+
+
+def test_parametrized_weights_are_not_read_again() -> None:
+    model = nn.MultiheadAttention(8, 2)
+    torch.nn.utils.parametrizations.spectral_norm(model, "in_proj_weight")
+    x, calls = torch.randn(4, 3, 8), []
+    model.parametrizations.in_proj_weight[0].register_forward_hook(lambda *_: calls.append(1))
+    model(x, x, x)
+    plain = len(calls)
+    tapped = Tapped(model)
+    with tapped.attached():
+        model(x, x, x)
+    assert len(calls) == 2 * plain and len(tapped.seen) == 1
+
+
+def test_the_function_behind_multihead_attention_is_found_by_itself() -> None:
+    model = nn.MultiheadAttention(8, 2)
+    x = torch.randn(4, 3, 8)
+    weights = (model.in_proj_weight, model.in_proj_bias, None, None, False, 0.0, model.out_proj.weight, None)
+    (seen,) = tap(lambda: functional.multi_head_attention_forward(x, x, x, 8, 2, *weights))
+    assert torch.allclose(seen.weights, expected_weights(model, x, x, x), atol=1e-6)
+
+
+# -- transformer layers: their fast paths must not notice the taps
+
+
+def encoder(**options: Any) -> nn.TransformerEncoder:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, **options)
+    return nn.TransformerEncoder(layer, 2).eval()
+
+
+PADDING = torch.tensor([[False] * 4, [False, False, True, True]])
+
+
+def test_padded_rows_of_an_encoder_stay_0() -> None:
+    model, x = encoder(), torch.randn(2, 4, 8)
+    tapped = Tapped(model)
+    with torch.no_grad(), tapped.attached():
+        result = model(x, src_key_padding_mask=PADDING)
+    assert result[1, 2:].abs().max() == 0
+
+
+def test_an_encoder_with_padding_has_the_weights_of_its_real_tokens() -> None:
+    model, x = encoder(), torch.randn(2, 4, 8)
+    with torch.no_grad():
+        seen = tap(model, x, src_key_padding_mask=PADDING)
+    assert [each.path for each in seen] == ["layers.0.self_attn", "layers.1.self_attn"]
+    expected = expected_weights(model.layers[0].self_attn, x, x, x, key_padding_mask=PADDING)
+    assert torch.allclose(seen[0].weights[0], expected[0], atol=1e-6)
+    assert torch.allclose(seen[0].weights[1, :, :2], expected[1, :, :2], atol=1e-6)
+    assert seen[0].weights[1, :, 2:].abs().max() == 0
+
+
+@pytest.mark.parametrize("grad", [True, False])
+@pytest.mark.parametrize("masks", [{}, {"mask": torch.ones(4, 4, dtype=torch.bool).triu(1)}])
+def test_an_encoder_with_other_masks(masks: dict[str, Tensor], grad: bool) -> None:
+    with torch.set_grad_enabled(grad):
+        seen = tap(encoder(), torch.randn(2, 4, 8), **masks)
+    assert [each.weights.shape for each in seen] == [(2, 2, 4, 4)] * 2
+    assert bool(masks) == (seen[0].weights[..., 0, 1].max() == 0)
+
+
+def test_a_decoder_layer_attends_to_itself_and_to_the_memory() -> None:
+    model = nn.TransformerDecoderLayer(8, 2, 16, batch_first=True).eval()
+    with torch.no_grad():
+        seen = tap(model, torch.randn(2, 3, 8), torch.randn(2, 4, 8), memory_key_padding_mask=PADDING)
+    assert [(each.path, tuple(each.weights.shape)) for each in seen] == [
+        ("self_attn", (2, 2, 3, 3)),
+        ("multihead_attn", (2, 2, 3, 4)),
+    ]
+    assert seen[1].weights[1, :, :, 2:].abs().max() == 0
+
+
+def test_an_encoder_called_by_its_forward_is_not_slowed_down_either() -> None:
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = encoder()
+
+        def forward(self, x: Tensor) -> Any:
+            return self.encoder.forward(x, src_key_padding_mask=PADDING)
+
+    with torch.no_grad():
+        assert len(tap(Model(), torch.randn(2, 4, 8))) == 2
+
+
+# -- flex_attention
+
+
+@pytest.mark.slow
+def test_flex_attention_is_found_with_what_modifies_it() -> None:
+    flex = pytest.importorskip("torch.nn.attention.flex_attention")
+    query, key, value = query_key_value(2, 2, queries=4, keys=4)
+    bias = torch.randn(2, 4, 4)
+
+    def score_mod(score: Tensor, batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return score + bias[head, query, key]
+
+    block_mask = flex.create_block_mask(lambda b, h, q, k: q >= k, None, None, 4, 4, device="cpu")
+    with torch.compiler.set_stance("force_eager"):
+        (seen,) = tap(flex.flex_attention, query, key, value, score_mod, block_mask)
+    scores = query @ key.mT / 8**0.5 + bias
+    expected = scores.masked_fill(torch.ones(4, 4).triu(1).bool(), -torch.inf).softmax(-1)
+    assert torch.allclose(seen.weights, expected, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_flex_attention_may_compile_under_the_taps() -> None:
+    flex = pytest.importorskip("torch.nn.attention.flex_attention")
+    query, key, value = query_key_value(1, 2, queries=4, keys=4)
+    (seen,) = tap(lambda: flex.flex_attention(query, key, value))
+    assert torch.allclose(seen.weights, (query @ key.mT / 8**0.5).softmax(-1), atol=1e-6)
+
+
+# -- the life of the taps
+
+
+def stack() -> list[TorchFunctionMode]:
+    modes: list[TorchFunctionMode] = torch.overrides._get_current_function_mode_stack()
+    return modes
+
+
+def quiet() -> AttentionTaps:
+    return AttentionTaps([], lambda value, note: None, lambda: True)
+
+
+def test_leaving_twice_does_nothing() -> None:
+    taps = quiet()
+    taps.leave()
+    taps.enter()
+    taps.leave()
+    taps.leave()
+    assert stack() == []
+
+
+def test_modes_of_the_user_stay_where_they_are() -> None:
+    class Other(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return func(*args, **(kwargs or {}))
+
+    taps = quiet()
+    with Other() as below:
+        taps.enter()
+        with Other() as above:
+            taps.leave()
+            assert stack() == [below, above]
+
+
+def test_entering_again_after_an_interrupt_leaves_one_mode() -> None:
+    taps = quiet()
+    taps.enter()
+    taps.enter()
+    assert len(stack()) == 1
+    taps.leave()
+
+
+def test_a_mode_left_in_another_thread_lets_everything_pass() -> None:
+    modes: list[TapsMode] = []
+    taps = quiet()
+
+    def run() -> None:
+        taps.enter()
+        modes.extend(mode for mode in stack() if isinstance(mode, TapsMode))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    taps.leave()
+    assert torch.softmax not in modes[0].table  # type: ignore[operator]
+
+
+def test_outside_of_a_recorded_call_nothing_is_looked_at() -> None:
+    found: list[str] = []
+    taps = AttentionTaps([], lambda value, note: found.append(note), lambda: False)
+    taps.enter()
+    imported_sdpa(*query_key_value(1, 1))
+    taps.leave()
+    assert found == []
+
+
+def test_patches_of_two_recordings_may_end_in_any_order() -> None:
+    one, other = quiet().patches(), quiet().patches()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert torch.overrides.has_torch_function is not HAS_TORCH_FUNCTION
+    other.__exit__(None, None, None)
+    assert torch.overrides.has_torch_function is HAS_TORCH_FUNCTION
+
+
+def test_a_failing_sink_becomes_a_remark() -> None:
+    def fail(value: object, note: str) -> None:
+        raise ValueError("full")
+
+    taps = AttentionTaps([], fail, lambda: True)
+    taps.enter()
+    for _ in range(2):
+        imported_sdpa(*query_key_value(1, 1))
+    taps.leave()
+    assert taps.remarks == ["an attention could not be recorded: ValueError: full"]
+
+
+def test_an_interrupted_call_inside_does_not_hide_its_caller() -> None:
+    inner, outer = nn.Linear(1, 1), nn.Linear(1, 1)
+    taps = quiet()
+    for module in (outer, inner):
+        taps.before(module, (), {})
+    taps.after(outer, (), {}, finished=True)
+    taps.after(inner, (), {}, finished=True)
+    assert taps._open == []
