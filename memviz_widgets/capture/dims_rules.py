@@ -214,3 +214,14 @@ def dims_by_rank(module: nn.Module, shape: tuple[int, ...], batch_size: int | No
     single = isinstance(module, nn.LayerNorm) and len(module.normalized_shape) > 1
     dims = channels_last(rank) if last and not single else channels_first(rank)
     return dims if dims and rank else tuple(f"axis{axis}" for axis in range(rank))
+
+
+def dims_by_shape(name: str, shape: tuple[int, ...]) -> Dims:
+    """The usual meaning of the axes of a tensor without a module; the last word of its dotted name may tell."""
+    words = [part for part in name.split(".") if part and not part.isdigit()]
+    if len(shape) == 4 and words:
+        if words[-1] in ("keys", "values"):
+            return ("batch", "head", "time", "channel")
+        if speaks_of_attention(words[-1]):
+            return ("batch", "head", "query", "key")
+    return dims_by_rank(nn.Identity(), shape, None)
