@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from . import analysis, errors
 from ._version import __version__
-from .cache import ActivationCache
+from .cache import ActivationCache, record
 from .selection import Selection
 from .views import ActivationExplorer, TensorImage
 
-__all__ = ["ActivationCache", "ActivationExplorer", "Selection", "TensorImage", "__version__", "analysis", "errors"]
+__all__ = [
+    "ActivationCache",
+    "ActivationExplorer",
+    "Selection",
+    "TensorImage",
+    "__version__",
+    "analysis",
+    "errors",
+    "record",
+]

@@ -55,6 +55,22 @@ class NotKeptError(MemvizError, RuntimeError):
     """A record whose values were not kept; the text says why and how to get them."""
 
 
+class NotReproducibleError(NotKeptError):
+    """A record whose values were dropped and whose replay gave other values, which are never shown in their place."""
+
+
+class RecordingError(MemvizError, RuntimeError):
+    """A recording that was started twice, started inside another one of the same model, or looked at too early."""
+
+
+class SpillError(MemvizError, OSError):
+    """A spill folder that cannot be made, written to or read."""
+
+
+class MissingExtraError(MemvizError, ImportError):
+    """A feature whose optional dependency is not installed; the text names the extra to install."""
+
+
 class ClosedError(MemvizError, RuntimeError):
     """A cache that was closed and has no values any more."""
 

@@ -46,8 +46,8 @@ class TensorRecord:
         index: Position in the recording, in order of completion; unique within a cache.
         path: Name of the module in ``model.named_modules()``; "" is the model itself.
         module_type: Class name of the module, as it was when the call ended.
-        call: Which call of this module, 0 = the one entered first.
-        kind: What the tensor is to the module: "output".
+        call: Which call of this module within its step, 0 = the one entered first.
+        kind: What the tensor is to the module: "output", or "attention" for weights of an attention that ran in it.
         item: "" when the module returned this tensor itself, else its place in the result: "0", "1.0", "logits".
         dims: One name per axis, see :data:`DIMS`.
         shape: Size per axis.
@@ -55,9 +55,12 @@ class TensorRecord:
         device: "cpu", "cuda:0", ...; "" when the result is no tensor.
         nbytes: Bytes of all elements, before views share any.
         stats: Statistics of the values, or None when they could not be read.
-        kept: Whether the cache holds the values.
+        kept: Whether the cache held the values when the recording ended.
         note: Why there are no values, or what is special about them; "" when nothing is.
         residual: Largest error of a value that was recovered instead of read; None when it was read.
+        step: Which outermost call of the model (a training or generation step), 0 = the first.
+        on_demand: Whether values that are not held can be had again, by replay or from disk.
+        caller: (path, call) of the module call inside which this call was made; None for an outermost call.
     """
 
     index: int
@@ -75,9 +78,18 @@ class TensorRecord:
     kept: bool
     note: str
     residual: float | None = None
+    step: int = 0
+    on_demand: bool = False
+    caller: tuple[str, int] | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether there are values to look at, held or on demand."""
+        return self.kept or self.on_demand
 
     @property
     def label(self) -> str:
-        """Path and item as one readable name: ``"encoder.lstm[0]"``, ``"(model)"`` for the model's own output."""
+        """Path, item and kind as one name: ``"encoder.lstm[0]"``, ``"(model)"``, ``"block.attn attention"``."""
         name = self.path or "(model)"
-        return f"{name}[{self.item}]" if self.item else name
+        name = f"{name}[{self.item}]" if self.item else name
+        return name if self.kind == "output" else f"{name} {self.kind}"

@@ -14,7 +14,7 @@ CLASSES = [value for value in vars(errors).values() if inspect.isclass(value) an
 @pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
 def test_errors_are_ours_and_say_when_they_come(error: type[Exception]) -> None:
     assert issubclass(error, errors.MemvizError)
-    assert error is errors.MemvizError or issubclass(error, (ValueError, TypeError, RuntimeError))
+    assert error is errors.MemvizError or issubclass(error, (ValueError, TypeError, RuntimeError, OSError, ImportError))
     assert error.__doc__ and error.__doc__.endswith(".") and error.__name__.endswith("Error")
 
 

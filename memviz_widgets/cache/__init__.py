@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from .activation_cache import ActivationCache
 from .budget import format_bytes, parse_budget
+from .estimate import Estimate
+from .recording import record
 
-__all__ = ["ActivationCache", "format_bytes", "parse_budget"]
+__all__ = ["ActivationCache", "Estimate", "format_bytes", "parse_budget", "record"]

@@ -1,27 +1,43 @@
-"""ActivationCache: the records of one forward, and their values as far as the budget goes.
+"""ActivationCache: the records of one forward or of a recorded loop, and their values as far as the budget goes.
 
-In: model and input, or a sink's records. Out: names, records, copies of values, and exact prices of what is not held.
+In: model and input, a loop that the user runs, or tensors of another tool. Out: names, records, values: held, computed
+again by a replay, or read from disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from .. import capture as capturing
-from ..errors import ClosedError, ForwardError, NotKeptError, UnknownRecordError, nearest_hint
+from ..capture import LazyValue
+from ..errors import (
+    ClosedError,
+    ForwardError,
+    NotKeptError,
+    NotReproducibleError,
+    RecordingError,
+)
 from ..records import TensorRecord
 from .budget import format_bytes, parse_budget
+from .estimate import Estimate, estimate
+from .foreign import records_from_attentions, records_from_tensors
+from .lookup import find_record
+from .prices import known_price
+from .spill import Spill
 from .values import ValueStore
 
 
 class ActivationCache:
-    """What a model computed for one input: a record per tensor that a module returned, and its values.
+    """What a model computed: a record per tensor that a module returned and per attention that ran, and the values.
 
-    Make one with :meth:`capture`. ``cache["conv1"]`` is the output of the first call; iterating gives names.
-    Values are copies that never change; the cache holds no module and no tensor of the model.
+    Make one with :meth:`capture` (one forward), ``mv.record(model)`` (your own loop), :meth:`from_tensors` or
+    :meth:`from_attentions`. ``cache["conv1"]`` is the output of the first call; iterating gives names.
+    Values are copies that never change. What the budget does not hold is computed again when it is asked for, and for
+    that the cache holds the model until it is closed; when everything is held, it holds no module and no tensor of it.
 
     Attributes:
         tokens: Token texts given to capture, or None.
@@ -31,10 +47,21 @@ class ActivationCache:
         remarks: Sentences about what could not be recorded or put back.
     """
 
-    def __init__(self, budget: object = "1 GiB", *, tokens: Any = None, image: Any = None) -> None:
-        self._values = ValueStore(parse_budget(budget))
+    def __init__(
+        self,
+        budget: object = "1 GiB",
+        *,
+        tokens: Any = None,
+        image: Any = None,
+        spill: str | os.PathLike[str] | None = None,
+    ) -> None:
+        budget_bytes = parse_budget(budget)
+        self._values = ValueStore(budget_bytes, None if spill is None else Spill(spill))
         self._records: tuple[TensorRecord, ...] = ()
         self._trace = capturing.Trace()
+        self._replay: capturing.Replay | None = None
+        self._lost: dict[int, str] = {}
+        self._replayed = False
         self._closed = False
         self.tokens = tokens
         self.image = image
@@ -51,6 +78,7 @@ class ActivationCache:
         dims: Mapping[str, object] | None = None,
         budget: object = "1 GiB",
         call: Callable[[Any], Any] | None = None,
+        spill: str | os.PathLike[str] | None = None,
     ) -> ActivationCache:
         """Run the model once, in its own mode and the caller's grad mode, and keep what its modules return.
 
@@ -61,22 +89,118 @@ class ActivationCache:
             image: The input picture, for views.
             layers: Module paths or patterns (``"layer1.*"``) to record; None records all.
             dims: Pattern -> names of axes, over the inferred ones: ``{"encoder.*": "batch time channel"}``.
-            budget: Bytes that values may occupy, as text or int. What goes over it keeps shape and statistics only.
+            budget: Bytes that values may occupy, as text or int. What goes over it is computed again when asked for.
             call: Runs the model in another way: ``lambda m: m.generate(ids)``; x is then None.
+            spill: Folder where values that go over the budget are written instead (needs zarr).
 
         Raises:
             ModelError, InputError, LayersError, DimsError, BudgetError: about the arguments.
+            SpillError, MissingExtraError: about the spill folder.
             ForwardError: when the forward raised; its ``cache`` holds what was recorded before.
         """
-        cache = cls(budget, tokens=tokens, image=image)
+        cache = cls(budget, tokens=tokens, image=image, spill=spill)
+        session = cache._make_session(model, layers, dims, loop=False)
+        price = known_price(model, x, layers)
+        cache._values.expected_bytes = price.nbytes
         try:
-            capturing.run(model, x, cache._values.add, layers=layers, dims=dims, call=call, trace=cache._trace)
-        except ForwardError as error:
-            cache._records = cache._values.finish()
-            error.cache = cache
+            capturing.run(session, x, call)
+        except (ForwardError, KeyboardInterrupt) as error:
+            cache._settle(session)
+            error.cache = cache  # type: ignore[union-attr]
             raise
-        cache._records = cache._values.finish()
+        cache._settle(session)
+        price.nbytes = cache.recorded_bytes
         return cache
+
+    @classmethod
+    def estimate(
+        cls,
+        model: nn.Module,
+        x: object = None,
+        *,
+        layers: object = None,
+        dims: Mapping[str, object] | None = None,
+        call: Callable[[Any], Any] | None = None,
+    ) -> Estimate:
+        """What a capture with these arguments would cost, from one forward that keeps nothing.
+
+        Raises:
+            ModelError, InputError, LayersError, DimsError: about the arguments.
+            ForwardError: when the forward raised.
+        """
+        return estimate(model, x, layers=layers, dims=dims, call=call)
+
+    @classmethod
+    def from_tensors(
+        cls,
+        tensors: Mapping[str, Any],
+        *,
+        dims: Mapping[str, object] | str | None = None,
+        tokens: Any = None,
+        image: Any = None,
+        budget: object = "1 GiB",
+        spill: str | os.PathLike[str] | None = None,
+    ) -> ActivationCache:
+        """A cache of tensors that another tool captured.
+
+        Args:
+            tensors: Name -> tensor, array, or nest of them (its places become items).
+            dims: Names of the axes: one text for all, or pattern of name -> text; None guesses by the shape.
+            tokens, image, budget, spill: As in :meth:`capture`.
+
+        Raises:
+            InputError, DimsError, BudgetError: about the arguments.
+        """
+        cache = cls(budget, tokens=tokens, image=image, spill=spill)
+        return cache._filled(records_from_tensors(tensors, dims))
+
+    @classmethod
+    def from_attentions(
+        cls,
+        attentions: Sequence[Tensor],
+        *,
+        tokens: Any = None,
+        budget: object = "1 GiB",
+        spill: str | os.PathLike[str] | None = None,
+    ) -> ActivationCache:
+        """A cache of attention weights, such as ``outputs.attentions`` of a transformers model.
+
+        Args:
+            attentions: A tensor (batch, head, query, key) per layer.
+            tokens: Texts of the input tokens.
+            budget, spill: As in :meth:`capture`.
+
+        Raises:
+            InputError, BudgetError: about the arguments.
+        """
+        cache = cls(budget, tokens=tokens, spill=spill)
+        return cache._filled(records_from_attentions(attentions, tokens))
+
+    def _filled(self, found: Sequence[tuple[TensorRecord, Tensor | None]]) -> ActivationCache:
+        for record, value in found:
+            self._trace.names[record.path] = record.path
+            self._values.add(record, value)
+        self._records = self._values.finish(on_demand=False)
+        return self
+
+    def _make_session(
+        self, model: nn.Module, layers: object, dims: Mapping[str, object] | None, *, loop: bool
+    ) -> capturing.Session:
+        # With a spill folder nothing is given up, so nothing needs a replay.
+        values = self._values
+        holder = None if values.spills else capturing.Holder(values.hold, values.release)
+        session = capturing.Session(
+            model, values.add, layers=layers, dims=dims, trace=self._trace, holder=holder, loop=loop
+        )
+        self._replay = session.replay
+        return session
+
+    def _settle(self, session: capturing.Session) -> None:
+        """The recording is over: what is known is final, and what no replay needs is let go."""
+        self._records = self._values.finish(on_demand=self._replay is not None)
+        if self._replay is not None and all(record.kept or not record.on_demand for record in self._records):
+            self._replay.close()
+            self._replay = None
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
@@ -99,6 +223,23 @@ class ActivationCache:
         return self._values.recorded_bytes
 
     @property
+    def summary(self) -> str:
+        """What was recorded and what of it is held, as one line: ``"1.0 GiB recorded, 256.0 MiB kept, ..."``."""
+        total, held = self._values.recorded_bytes, self._values.kept_bytes
+        if all(record.kept or not record.on_demand for record in self._records):
+            lost = sum(not record.available for record in self._records)
+            missing = f", {lost} of {len(self._records)} tensors not kept" if lost else ", all kept"
+            return f"{format_bytes(total)} recorded{missing}"
+        rest = "rest on disk" if self._values.spills else "rest on demand"
+        lost_text = f", {len(self._lost)} not reproducible" if self._lost else ""
+        return f"{format_bytes(total)} recorded, {format_bytes(held)} kept, {rest}{lost_text}"
+
+    @property
+    def recording(self) -> bool:
+        """Whether a recording has not ended yet (see ``mv.record``): nothing can be looked at."""
+        return False
+
+    @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._closed
@@ -107,6 +248,11 @@ class ActivationCache:
     def opaque(self) -> dict[str, str]:
         """Path -> a sentence, for modules that take no hooks."""
         return dict(self._trace.opaque)
+
+    @property
+    def reproducible(self) -> bool | None:
+        """False once a replay gave other values than the recorded ones; None while none was needed."""
+        return False if self._lost else None if not self._replayed else True
 
     @property
     def never_called(self) -> tuple[str, ...]:
@@ -120,7 +266,8 @@ class ActivationCache:
 
     def names(self) -> tuple[str, ...]:
         """Paths of the recorded modules, in execution order, each once."""
-        return tuple(dict.fromkeys(record.path for record in self._records))
+        outputs = (record.path for record in self._records if record.kind == "output")
+        return tuple(dict.fromkeys((*outputs, *(record.path for record in self._records))))
 
     def __len__(self) -> int:
         return len(self.names())
@@ -137,91 +284,128 @@ class ActivationCache:
         """A copy of the first tensor that the module's first call returned."""
         return self.get(path)
 
-    def get(self, path: str, kind: str = "output", call: int = 0, item: str | None = None) -> Tensor:
+    def get(self, path: str, kind: str = "output", call: int = 0, item: str | None = None, step: int = 0) -> Tensor:
         """A copy of one recorded value.
 
         Args:
             path: Module path, any of its names if it is registered under several; "" is the model.
-            kind: "output".
-            call: Which call of the module, 0 = the one entered first.
+            kind: "output", or "attention": all weights of an attention that ran in the module (see :meth:`attention`).
+            call: Which call of the module within the step, 0 = the one entered first.
             item: Place in the result ("0", "1.0", "logits"); None is the first tensor of the result.
+            step: Which outermost call of the model, 0 = the first.
 
         Raises:
             ClosedError: after :meth:`close`.
             UnknownRecordError: when there is no such record; it names the nearest or those that exist.
             NotKeptError: when the values were not kept; it says how to get them.
+            NotReproducibleError: when they were dropped and a replay gave other values.
         """
         self._check_open()
+        value = self.value(self.find(path, kind, call, item, step))
         # Like clone(), but an expanded tensor stays small.
-        return capturing.snapshot(self.value(self.find(path, kind, call, item)))
+        return capturing.snapshot(value) if isinstance(value, Tensor) else value.load()
 
-    def find(self, path: str, kind: str = "output", call: int = 0, item: str | None = None) -> TensorRecord:
+    def attention(
+        self,
+        path: str,
+        *,
+        head: int | None = None,
+        queries: slice | int | None = None,
+        batch: int | None = None,
+        call: int = 0,
+        item: str | None = None,
+        step: int = 0,
+    ) -> Tensor:
+        """Attention weights of a module, computed from q and k for the asked part only.
+
+        Args:
+            path: Path of the module in which the attention ran.
+            head: One head, or None for all; one axis less when given. ``batch`` and ``queries`` likewise.
+            queries: One query position or a slice of them.
+            batch: One sample.
+            call, item, step: As in :meth:`get`; item "1" is the second attention within one call.
+
+        Returns:
+            (batch, head, query, key), rows sum to 1 (0 where everything is masked), float32 or float64.
+
+        Raises:
+            As :meth:`get`; IndexError for a head, query or sample that does not exist.
+        """
+        self._check_open()
+        value = self.value(self.find(path, "attention", call, item, step))
+        index = (*(slice(None) if wanted is None else wanted for wanted in (batch, head, queries)), slice(None))
+        for wanted, size, name in zip((batch, head), value.shape, ("sample", "head"), strict=False):
+            if wanted is not None and not -size <= wanted < size:
+                raise IndexError(f"no {name} {wanted}; the attention of {path!r} has {size}, counted from 0.")
+        return capturing.snapshot(value[index]) if isinstance(value, Tensor) else value.read(index)
+
+    def find(
+        self, path: str, kind: str = "output", call: int = 0, item: str | None = None, step: int = 0
+    ) -> TensorRecord:
         """The record that :meth:`get` would read. Raises UnknownRecordError."""
-        found = self._of_path(path)
-        found = _narrow(found, "kind", kind, f"{path!r} has no kind")
-        found = _narrow(found, "call", call, f"{path!r} has no call")
-        if item is None:
-            # A note about an item that is no tensor must not hide the tensor after it.
-            return next((record for record in found if record.dtype), found[0])
-        return _narrow(found, "item", str(item), f"call {call} of {path!r} has no item")[0]
+        return find_record(self._records, self._trace, path, kind, step, call, item)
 
-    def _of_path(self, path: str) -> list[TensorRecord]:
-        """Records of a module, or the error that says why there are none."""
-        known = self._trace.names.get(path, path)
-        found = [record for record in self._records if record.path == known]
-        if found:
-            return found
-        names = self.names()
-        if known in self._trace.opaque:
-            raise UnknownRecordError(
-                f"no record {path!r}: {self._trace.opaque[known]}. List records with cache.names()."
-            )
-        if known in self._trace.types:
-            ran = known in self._trace.fired
-            why = "it ran, but layers= left it out or it returned no tensor" if ran else "this module did not run"
-            raise UnknownRecordError(f"no record {path!r}: {why}. List records with cache.names().")
-        raise UnknownRecordError(
-            f"no record {path!r} ({len(names)} recorded){nearest_hint(str(path), names)}. List them with cache.names()."
-        )
+    def value(self, record: TensorRecord) -> Tensor | LazyValue:
+        """The held value itself, without a copy: for drawing, never to be handed to users or written to.
 
-    def value(self, record: TensorRecord) -> Tensor:
-        """The held tensor itself, without a copy: for drawing, never to be handed to users or written to.
+        What is not held is computed again first, by running the smallest part of the model that gives it.
+
+        Returns:
+            A tensor; or, for attention weights and for values on disk, a LazyValue.
 
         Raises:
             ClosedError: after :meth:`close`.
-            NotKeptError: when the values were not kept.
+            NotKeptError: when the values were not kept and cannot be had.
+            NotReproducibleError: when they were dropped and a replay gave other values.
         """
         self._check_open()
         value = self._values.get(record.index)
+        if value is None and record.available:
+            self._bring_back(record)
+            value = self._values.get(record.index)
         if value is None:
             raise NotKeptError(f"{record.label!r} (call {record.call}) has no values here: {record.note}")
         return value
 
-    def value_or_none(self, record: TensorRecord) -> Tensor | None:
-        """The held tensor without a copy, or None when it was not kept or the cache is closed."""
+    def value_or_none(self, record: TensorRecord) -> Tensor | LazyValue | None:
+        """The held value without a copy, or None when it is not held now or the cache is closed."""
         return None if self._closed else self._values.get(record.index)
 
+    def _bring_back(self, record: TensorRecord) -> None:
+        """Compute a value again, compare it with what was recorded, and hold it."""
+        index = record.index
+        if index in self._lost:
+            raise NotReproducibleError(self._lost[index])
+        self._replayed = True
+        try:
+            if self._replay is None:
+                raise capturing.ReplayFailedError("nothing was saved to run it again")
+            self._replay.fetch(record, lambda live: self._values.restore(index, live))
+        except capturing.ReplayFailedError as error:
+            self._lost[index] = (
+                f"{record.label!r} (call {record.call}) is not reproducible: captured values were dropped, and "
+                f"{error}. "
+                f"{self._values.price(record)}"
+            )
+            raise NotReproducibleError(self._lost[index]) from error
+
     def _check_open(self) -> None:
+        if self.recording:
+            raise RecordingError("this cache is still recording; call cache.stop() first, or leave the with block.")
         if self._closed:
             raise ClosedError("this cache was closed and its values are gone; records remain. Capture again.")
 
     def close(self) -> None:
-        """Free all values. Records stay readable; asking for a value raises ClosedError."""
+        """Free all values and let the model go. Records stay readable; asking for a value raises ClosedError."""
+        if self._replay is not None:
+            self._replay.close()
+            self._replay = None
         self._values.clear()
         self._closed = True
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{format_bytes(self.held_bytes)} of {format_bytes(self.budget_bytes)}"
-        lost = sum(not record.kept for record in self._records)
-        missing = f", {lost} not kept" if lost else ""
+        lost = sum(not record.available for record in self._records)
+        again = sum(record.on_demand for record in self._records)
+        missing = (f", {again} on demand" if again else "") + (f", {lost} not kept" if lost else "")
         return f"<ActivationCache: {len(self)} modules, {len(self._records)} records{missing}, {state}>"
-
-
-def _narrow(records: list[TensorRecord], field: str, wanted: object, complaint: str) -> list[TensorRecord]:
-    """Records whose field has the wanted value, or an error that lists the values there are."""
-    found = [record for record in records if getattr(record, field) == wanted]
-    if found:
-        return found
-    there = list(dict.fromkeys(getattr(record, field) for record in records))
-    shown = ", ".join(repr(value) for value in there[:12]) + (", ..." if len(there) > 12 else "")
-    raise UnknownRecordError(f"{complaint} {wanted!r}; there is {shown}. See cache.records.")

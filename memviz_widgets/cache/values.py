@@ -1,28 +1,61 @@
 """ValueStore: copies of tensors under a byte budget, one copy for one value however many names it has.
 
-In: records without stats and live tensors, from the hooks. Out: records with stats, held values.
+In: records without stats and live values, from the hooks. Out: records with stats, held values.
+While a recording runs, what comes first is kept. Afterwards the values looked at least recently make room for those
+that come back from a replay. Inputs that were saved for replay are held as long as the recording may need them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import weakref
+from collections import OrderedDict
 
 from torch import Tensor
 
-from ..capture import held_nbytes, look, same_bits, snapshot, tensor_kind, tensor_stats, version_of
+from ..capture import (
+    LazyValue,
+    QueryKey,
+    dense_tensor,
+    fingerprint,
+    held_nbytes,
+    look,
+    same_bits,
+    snapshot,
+    tensor_kind,
+    tensor_stats,
+    version_of,
+)
+from ..errors import SpillError
 from ..records import TensorRecord, TensorStats
 from .budget import budget_text, format_bytes
+from .spill import Spill, SpilledValue
+from .verify import same_stats
+
+ANCHOR_SHARE = 2
+"""Inputs saved for replay may take one part in this many of the budget."""
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, eq=False)
 class Value:
-    """One value: what it costs, its statistics, and its copy unless it went over the budget."""
+    """One value: what it costs, what is known about it, and its copy while it is held.
+
+    ``recorded``: a record is of it, not only a saved input. ``looked_at``: its statistics were computed, or cannot be.
+    ``mark``: sampled elements, made when the copy is given up or was never made. ``pins``: saved inputs that are this
+    value, which is then not given up. ``spilled``: its copy on disk.
+    """
 
     nbytes: int
-    stats: TensorStats | None
-    tensor: Tensor | None
+    dense: bool
+    stats: TensorStats | None = None
+    tensor: Tensor | None = None
     note: str = ""
+    mark: bytes | None = None
+    pins: int = 0
+    recorded: bool = False
+    looked_at: bool = False
+    spilled: SpilledValue | None = None
+    dims: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(slots=True)
@@ -34,96 +67,307 @@ class _Alive:
     value: Value
 
 
-class ValueStore:
-    """Sink of a capture: decides before copying whether a value fits, and measures it while it is alive."""
+@dataclasses.dataclass(slots=True)
+class _Entry:
+    """What a record stands for: one value, or those of which attention weights are computed."""
 
-    def __init__(self, budget_bytes: int) -> None:
+    parts: dict[str, Value]
+    attention: QueryKey | None = None
+    """Without tensors."""
+
+    @property
+    def held(self) -> bool:
+        return all(part.tensor is not None for part in self.parts.values())
+
+    @property
+    def stored(self) -> bool:
+        return all(part.tensor is not None or part.spilled is not None for part in self.parts.values())
+
+
+class ValueStore:
+    """Sink of a capture: decides before copying whether a value fits, and measures it while it is alive.
+
+    Args:
+        budget_bytes: Bytes that values may occupy in memory.
+        spill: Where values go that do not fit; None to give them up.
+    """
+
+    def __init__(self, budget_bytes: int, spill: Spill | None = None) -> None:
         self.budget_bytes = budget_bytes
         self.held_bytes = 0
+        self.pinned_bytes = 0
         self.recorded_bytes = 0
+        self.input_bytes = 0
+        """Bytes of saved inputs that no record had when they were saved."""
+        self._spill = spill
         self._records: list[TensorRecord] = []
-        self._values: dict[int, Value] = {}
+        self._entries: dict[int, _Entry] = {}
         self._alive: dict[int, _Alive] = {}
+        self._held: OrderedDict[int, Value] = OrderedDict()
+        self._guest: Value | None = None
+        self.expected_bytes = 0
+        """Bytes of all values, if an earlier recording told; 0 = not known."""
 
-    def get(self, index: int) -> Tensor | None:
-        """The held tensor of a record, or None."""
-        value = self._values.get(index)
-        return value.tensor if value else None
+    @property
+    def spills(self) -> bool:
+        """Whether what does not fit goes to disk."""
+        return self._spill is not None
 
-    def clear(self) -> None:
-        """Drop all values."""
-        self._values.clear()
-        self._alive.clear()
-        self.held_bytes = 0
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the values of records that are held; without inputs that are saved for replay only."""
+        return sum(value.nbytes for value in self._held.values() if value.recorded)
 
-    def add(self, record: TensorRecord, live: Tensor | None) -> None:
+    # -- while a recording runs
+
+    def add(self, record: TensorRecord, live: Tensor | QueryKey | None) -> None:
         """Take one record from the hooks; ``live`` may change right after this returns."""
         if live is None:
             self._records.append(record)
             return
-        value = self._known(live) or self._take(live)
-        self._values[record.index] = value
-        note = "; ".join(text for text in (record.note, value.note) if text)
-        kept = value.tensor is not None
-        self._records.append(dataclasses.replace(record, stats=value.stats, kept=kept, note=note))
+        if isinstance(live, QueryKey):
+            parts = {name: self._part(tensor, record, measure=False) for name, tensor in live.tensors().items()}
+            entry = _Entry(parts, live.with_tensors({}))
+        else:
+            entry = _Entry({"": self._part(live, record, measure=True)})
+        self._entries[record.index] = entry
+        self._records.append(record)
+
+    def hold(self, live: Tensor, outermost: bool) -> Value | None:
+        """Keep a copy of an input for replay, at the expense of values if need be; None when there is no room.
+
+        ``outermost``: it is an input of the whole call, without which nothing comes back: it may take all the room.
+        """
+        share = self.budget_bytes if outermost else self.budget_bytes // ANCHOR_SHARE
+        value = self._known(live)
+        if value is None or value.tensor is None:
+            nbytes = held_nbytes(live, look(live))
+            if self.pinned_bytes + nbytes > share or not self._make_room(nbytes):
+                return None
+            if value is None:
+                value = Value(nbytes, dense=True)
+                self.input_bytes += nbytes
+                self._alive[id(live)] = _Alive(weakref.ref(live), version_of(live), value)
+            self._store(value, snapshot(live))
+        elif not value.pins and self.pinned_bytes + value.nbytes > share:
+            return None
+        if not value.pins:
+            self.pinned_bytes += value.nbytes
+        value.pins += 1
+        return value
+
+    def release(self, value: object) -> None:
+        """Give up a saved input. Its copy goes, unless a record is of the same value."""
+        assert isinstance(value, Value)
+        value.pins -= 1
+        if not value.pins:
+            self.pinned_bytes -= value.nbytes
+            if not value.recorded:
+                self._give_up(value)
+
+    def _part(self, live: Tensor, record: TensorRecord, *, measure: bool) -> Value:
+        value = self._known(live) or self._take(live, record)
+        if not value.recorded:
+            self.recorded_bytes += value.nbytes
+            value.recorded = True
+        if measure and not value.looked_at:
+            value.looked_at = True
+            self._measure(value, live)
+        return value
 
     def _known(self, live: Tensor) -> Value | None:
         """The value already taken from this very tensor, if nothing was written to it since.
 
-        The version counter misses writes through ``.data``, numpy and foreign kernels, so the numbers are compared.
+        The version counter misses writes through ``.data``, numpy and foreign kernels, so sampled numbers are compared.
         """
         seen = self._alive.get(id(live))
-        version = version_of(live)
-        if seen is None or seen.reference() is not live or version is None or version != seen.version:
+        if seen is None or seen.reference() is not live:
             return None
-        held = seen.value.tensor
-        if held is None or tensor_kind(live) != "dense":
-            return seen.value  # no numbers to compare, or a stand-in of another layout
-        return seen.value if same_bits(live, held) else None
+        version = version_of(live)
+        value = seen.value
+        if version != seen.version or tensor_kind(live) != "dense":
+            return value if version == seen.version else None
+        if version is None:  # an inference tensor: only a full look can tell
+            return value if value.tensor is not None and same_bits(live, value.tensor) else None
+        if value.mark is None:
+            value.mark = self._mark_of(value.tensor)
+        return value if self._mark_of(live) == value.mark else None
 
-    def _take(self, live: Tensor) -> Value:
-        """Copy a live tensor if it fits, and measure it: the copy if there is one, since it is contiguous."""
-        sight = look(live)
-        nbytes = held_nbytes(live, sight)
-        fits = self.held_bytes + nbytes <= self.budget_bytes
-        value = Value(nbytes, None, None)
-        if fits:
-            try:
-                value.tensor = snapshot(live, sight.kind)
-            except (RuntimeError, NotImplementedError) as error:  # out of memory, or a layout torch cannot make dense
-                value.note = f"could not be copied: {error}"
-        # A stand-in of another layout has other statistics: padding, implied zeros.
-        plain = value.tensor is not None and sight.kind == "dense"
+    @staticmethod
+    def _mark_of(tensor: Tensor | None) -> bytes | None:
+        if tensor is None:
+            return None
         try:
-            value.stats = tensor_stats(value.tensor if plain and value.tensor is not None else live)
-        except (RuntimeError, NotImplementedError, TypeError) as error:
-            value.tensor = None
-            value.note = f"no arithmetic for {sight.dtype} in this torch, shape only ({error})"
-        self.recorded_bytes += nbytes
-        self.held_bytes += nbytes if value.tensor is not None else 0
+            return fingerprint(tensor)
+        except (RuntimeError, NotImplementedError, TypeError):  # a dtype that cannot be sampled
+            return None
+
+    def _take(self, live: Tensor, record: TensorRecord) -> Value:
+        """A new value of a live tensor: copied if it fits, else written to disk or given up."""
+        sight = look(live)
+        value = Value(held_nbytes(live, sight), dense=sight.kind == "dense", dims=record.dims)
+        if self.held_bytes + value.nbytes <= self.budget_bytes - self._reserved():
+            try:
+                self._store(value, snapshot(live, sight.kind))
+            except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
+                value.note = f"could not be copied: {error}"
+        elif self._spill is not None:
+            try:
+                value.spilled = self._spill.write(id(value), dense_tensor(live, sight.kind), record.dims)
+            except SpillError as error:
+                value.note = str(error)
+        else:
+            value.mark = self._mark_of(live) if value.dense else None
         self._alive[id(live)] = _Alive(weakref.ref(live), version_of(live), value)
         return value
 
-    def finish(self) -> tuple[TensorRecord, ...]:
-        """All records; those over the budget now carry the price of keeping them. The live tensors are forgotten."""
+    def _reserved(self) -> int:
+        """Bytes left free for inputs, when it is known that not everything fits; else inputs displace values."""
+        if self.expected_bytes <= self.budget_bytes:
+            return 0
+        return max(0, self.budget_bytes // ANCHOR_SHARE - self.pinned_bytes)
+
+    def _measure(self, value: Value, live: Tensor) -> None:
+        """Statistics of a value. Of the copy if there is one, since it is contiguous, but not of a stand-in."""
+        source = value.tensor if value.tensor is not None and value.dense else live
+        try:
+            value.stats = tensor_stats(source)
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            self._give_up(value)
+            dtype = str(live.dtype).removeprefix("torch.")
+            value.note = f"no arithmetic for {dtype} in this torch, shape only ({error})"
+
+    def finish(self, on_demand: bool) -> tuple[TensorRecord, ...]:
+        """All records; ``on_demand``: whether what is not held can be computed again. Live tensors are forgotten."""
         self._alive.clear()
-        return tuple(self._priced(record) for record in self._records)
+        self.held_bytes = sum(value.nbytes for value in self._held.values())  # an interrupt may have come in between
+        return tuple(self._settled(record, on_demand) for record in self._records)
 
-    def _priced(self, record: TensorRecord) -> TensorRecord:
-        value = self._values.get(record.index)
-        if value is None or value.tensor is not None or value.note:
+    def _settled(self, record: TensorRecord, on_demand: bool) -> TensorRecord:
+        entry = self._entries.get(record.index)
+        if entry is None:
             return record
-        note = "; ".join(text for text in (record.note, self._price(record, value)) if text)
-        return dataclasses.replace(record, note=note)
+        parts = list(entry.parts.values())
+        notes = [record.note, *(part.note for part in parts)]
+        kept = entry.held
+        again = not kept and not any(notes[1:]) and (on_demand or entry.stored)
+        if not kept and not again and not any(notes[1:]):
+            notes.append(self.price(record))
+        stats = entry.parts[""].stats if "" in entry.parts else None
+        note = "; ".join(text for text in notes if text)
+        return dataclasses.replace(record, stats=stats, kept=kept, on_demand=again, note=note)
 
-    def _price(self, record: TensorRecord, value: Value) -> str:
-        """Why the value is not kept, and the two ways to have it."""
-        everything = budget_text(self.recorded_bytes)
-        size, budget = format_bytes(value.nbytes), format_bytes(self.budget_bytes)
+    def price(self, record: TensorRecord) -> str:
+        """Why a value is not held, and how to have it."""
+        everything, cost = budget_text(self.recorded_bytes + self.input_bytes), self.cost(record.index)
+        size, budget = format_bytes(cost), format_bytes(self.budget_bytes)
         layer = f"layers=[{record.path!r}]"
-        if value.nbytes > self.budget_bytes:
+        if cost > self.budget_bytes:
             why = f"{size} is over the budget of {budget}"
-            layer += f" with budget={budget_text(value.nbytes)!r}"
+            layer += f" with budget={budget_text(cost)!r}"
         else:
             why = f"its {size} would bring the values held over the budget of {budget}"
         return f"not kept: {why}. Capture with budget={everything!r} to keep all, or {layer} for this one."
+
+    # -- afterwards
+
+    def cost(self, index: int) -> int:
+        """Bytes that a record's values take when they are held."""
+        entry = self._entries.get(index)
+        return sum(part.nbytes for part in entry.parts.values()) if entry else 0
+
+    def get(self, index: int) -> Tensor | LazyValue | None:
+        """The value of a record, held or on disk, or None. It was looked at now."""
+        entry = self._entries.get(index)
+        if entry is None or not entry.stored:
+            return None
+        for part in entry.parts.values():
+            if id(part) in self._held:
+                self._held.move_to_end(id(part))
+        if entry.attention is not None:
+            tensors = {name: _loaded(part) for name, part in entry.parts.items()}
+            return entry.attention.with_tensors(tensors)
+        part = entry.parts[""]
+        return part.tensor if part.tensor is not None else part.spilled
+
+    def restore(self, index: int, live: Tensor | QueryKey) -> bool:
+        """Take a value from a replay, if it is the recorded one, and make room for it."""
+        entry = self._entries[index]
+        tensors = live.tensors() if isinstance(live, QueryKey) else {"": live}
+        if set(tensors) != set(entry.parts):
+            return False
+        if not all(self._is_recorded(entry.parts[name], tensor) for name, tensor in tensors.items()):
+            return False
+        for name, tensor in tensors.items():
+            part = entry.parts[name]
+            if part.tensor is None:
+                self._store_afterwards(part, tensor)
+        return True
+
+    def _is_recorded(self, part: Value, live: Tensor) -> bool:
+        """Whether a tensor of a replay is the recorded value: statistics and sampled elements agree."""
+        if held_nbytes(live, look(live)) != part.nbytes:
+            return False
+        if part.mark is not None and self._mark_of(dense_tensor(live, tensor_kind(live))) != part.mark:
+            return False
+        return part.stats is None or same_stats(part.stats, tensor_stats(live))
+
+    def _store_afterwards(self, part: Value, live: Tensor) -> None:
+        self._drop_guest()
+        self._make_room(part.nbytes)
+        tensor = snapshot(live, tensor_kind(live))
+        if self.held_bytes + part.nbytes <= self.budget_bytes:
+            self._store(part, tensor)
+        else:  # larger than what the budget leaves: one such value is there while it is looked at
+            part.tensor = tensor
+            self._guest = part
+
+    def _drop_guest(self) -> None:
+        if self._guest is not None:
+            self._guest.tensor = None
+            self._guest = None
+
+    def _store(self, value: Value, tensor: Tensor) -> None:
+        value.tensor = tensor
+        self._held[id(value)] = value
+        self.held_bytes += value.nbytes
+
+    def _make_room(self, nbytes: int) -> bool:
+        """Give up values looked at least recently until this many bytes fit; whether they do."""
+        for value in list(self._held.values()):
+            if self.held_bytes + nbytes <= self.budget_bytes:
+                break
+            if not value.pins:
+                self._give_up(value)
+        return self.held_bytes + nbytes <= self.budget_bytes
+
+    def _give_up(self, value: Value) -> None:
+        """Let the copy go; what tells it from another value stays."""
+        if value.tensor is None:
+            return
+        if self._held.pop(id(value), None) is not None:
+            self.held_bytes -= value.nbytes
+        if self._spill is not None and value.spilled is None and value.recorded:
+            value.spilled = self._spill.write(id(value), value.tensor, value.dims)
+        if value.mark is None:
+            value.mark = self._mark_of(value.tensor)
+        value.tensor = None
+
+    def clear(self) -> None:
+        """Drop all values."""
+        for value in self._held.values():
+            value.tensor = None
+        self._drop_guest()
+        self._held.clear()
+        self._entries.clear()
+        self._alive.clear()
+        self.held_bytes = self.pinned_bytes = 0
+        if self._spill is not None:
+            self._spill.close()
+
+
+def _loaded(part: Value) -> Tensor:
+    if part.tensor is not None:
+        return part.tensor
+    assert part.spilled is not None
+    return part.spilled.load()

@@ -1,16 +1,29 @@
-"""Capture: a model and an input become records and live tensors for a sink. Never imports the cache."""
+"""Capture: a model and an input become records and live values for a sink. Never imports the cache."""
 
 from __future__ import annotations
 
+from .attention import QueryKey
+from .fingerprint import fingerprint
 from .hooks import Sink
-from .run import run
+from .lazy import LazyValue
+from .outputs import tensors_of
+from .replay import Replay, ReplayFailedError
+from .run import Holder, Session, run
 from .stats import tensor_stats
-from .tensors import held_nbytes, look, same_bits, snapshot, tensor_kind, version_of
+from .tensors import dense_tensor, held_nbytes, look, same_bits, snapshot, tensor_kind, version_of
 from .trace import Trace
 
 __all__ = [
+    "Holder",
+    "LazyValue",
+    "QueryKey",
+    "Replay",
+    "ReplayFailedError",
+    "Session",
     "Sink",
     "Trace",
+    "dense_tensor",
+    "fingerprint",
     "held_nbytes",
     "look",
     "run",
@@ -18,5 +31,6 @@ __all__ = [
     "snapshot",
     "tensor_kind",
     "tensor_stats",
+    "tensors_of",
     "version_of",
 ]

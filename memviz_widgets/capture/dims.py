@@ -27,7 +27,7 @@ class DimsGuide:
 
     def __init__(self, overrides: Mapping[str, Dims], batch_size: int | None = None) -> None:
         self._overrides = overrides
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._known: dict[int, tuple[weakref.ref[Tensor], Dims]] = {}
         self._latest: dict[tuple[int, ...], Dims] = {}
         self.misfit: str = ""
@@ -90,7 +90,7 @@ class DimsGuide:
         if dims is None or len(dims) != len(shape):
             dims = next((value.dims for value in seen if value.shape == shape and value.dims), None)
         dims = dims or self._latest.get(shape) or weights_by_caller(module, caller, len(shape))
-        return dims or with_other_channels(shape, seen) or dims_by_rank(module, shape, self._batch_size)
+        return dims or with_other_channels(shape, seen) or dims_by_rank(module, shape, self.batch_size)
 
     def _guess(self, tensor: Tensor) -> Dims | None:
         """What an input probably is: the same tensor seen before, or the latest of its shape."""

@@ -16,8 +16,8 @@ from .trace import Trace
 class GradKeeper:
     """Which tensor is each parameter's grad, and its numbers from the moment before a backward adds to them."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._grads = [(name, value, value.grad) for name, value in model.named_parameters()]
+    def __init__(self, named: list[tuple[str, nn.Parameter]]) -> None:
+        self._grads = [(name, value, value.grad) for name, value in named]
         self._versions = {id(grad): version_of(grad) for _, _, grad in self._grads if grad is not None}
         self._saved: dict[int, Tensor] = {}
         self._handles: list[tuple[Tensor, bool, RemovableHandle]] = []

@@ -1,30 +1,63 @@
 """The hooks: from a running model to records, one per tensor, in the order in which modules finish.
 
-In: modules that start and end. Out: calls of the sink with (record without stats, live tensor).
-Hooks return None always (a value would replace the model's output) and never raise into the user's forward.
+In: modules that start and end, attention calls that the taps find. Out: calls of the sink with (record without stats,
+live value). Hooks return None always (a value would replace the model's output) and never raise into the user's
+forward. They run with torch's function modes off: each of our own torch calls would pass through the taps' mode.
 """
 
 from __future__ import annotations
 
+import math
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ..records import TensorRecord
+from .attention import QueryKey
+from .attention_taps import AttentionTaps
 from .dims import DimsGuide, tensors_in
+from .followed_thread import FollowedThread
 from .outputs import Leaf, leaves
+from .progress import Progress
 from .tensors import NO_VALUES, look
 from .trace import Site, Trace
 
-Sink = Callable[[TensorRecord, "Tensor | None"], None]
-"""Takes a record without stats and its live tensor (None when there are no values); copies what it keeps, at once."""
+
+class CallKeeper(Protocol):
+    """Is told of calls that begin and end; see Anchors."""
+
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:
+        """A call begins; True when its end is to be told."""
+        ...
+
+    def begin_outermost(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> None:
+        """An outermost call begins."""
+        ...
+
+    def end(self, index: int) -> None:
+        """The call that began last has ended."""
+        ...
+
+    def end_all(self, index: int) -> None:
+        """All have ended."""
+        ...
+
+
+Value = Tensor | QueryKey
+Sink = Callable[[TensorRecord, "Value | None"], None]
+"""Takes a record without stats and its live value (None when there is none); copies what it keeps, at once."""
+
+MOST_RECORDS = 20_000
+"""Records of one recording. A loop that goes on for hours must not fill the memory with shapes and statistics."""
+
+ATTENTION_DIMS = ("batch", "head", "query", "key")
 
 
 @dataclass(slots=True)
@@ -36,6 +69,10 @@ class Frame:
     call: int
     handled: BaseException | None
     """The exception that was being handled already when the call began; not this call's failure."""
+    running: FrameType | None
+    """The Python frame that makes an outermost call, by which a call that was interrupted is known later."""
+    anchored: bool = False
+    attentions: int = 0
 
     def text(self) -> str:
         """The call as a reader names it: ``'encoder.0' (Linear, call 2)``."""
@@ -43,25 +80,57 @@ class Frame:
 
 
 class Recorder:
-    """Follows the calls of one forward in the thread that made it."""
+    """Follows the calls of a model, in one thread at a time.
 
-    def __init__(self, sites: list[Site], sink: Sink, guide: DimsGuide, trace: Trace, chosen: frozenset[str] | None):
+    Args:
+        sites: Modules that have hooks, with their paths.
+        sink: Takes the records.
+        guide: Names the axes.
+        trace: Filled with what the calls tell about the model.
+        chosen: Paths to record, None = all.
+        modules: All modules of the model, also those without hooks: they decide how attention is tapped.
+        anchors: Saves inputs for replay; None to save none.
+        outermost: Whether outermost calls are anchors of their own (a recording of the user's loop).
+        progress: Told of every module that finishes.
+    """
+
+    def __init__(
+        self,
+        sites: list[Site],
+        sink: Sink,
+        guide: DimsGuide,
+        trace: Trace,
+        chosen: frozenset[str] | None,
+        *,
+        modules: Iterable[nn.Module],
+        anchors: CallKeeper | None = None,
+        outermost: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
         self._sink = sink
         self._guide = guide
         self._trace = trace
         self._chosen = chosen
-        self._thread = threading.get_ident()
+        self._anchors = anchors
+        self._outermost = outermost
+        self._progress = progress
+        self._thread = FollowedThread()
         self._frames: list[Frame] = []
         self._calls: dict[str, int] = {}
+        self._step = 0
+        self._root_calls = 0
         self._failure: tuple[BaseException, str] | None = None
+        self.taps = AttentionTaps(modules, self._found, self._recording)
         self.last_finished = ""
         self.count = 0
 
     def close(self) -> None:
         """Forget the modules. Copies of the hooks that a deepcopy took along do nothing from now on."""
+        self._drop_frames()
         self._paths = {}
-        self._frames = []
+        for sentence in self.taps.remarks:
+            self._trace.remark(sentence)
 
     def failed_in(self, error: BaseException) -> str:
         """Text of the innermost module call in which this error was raised; "" when it was raised outside of all."""
@@ -70,38 +139,121 @@ class Recorder:
     def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Pre-hook: open a frame. The call number is given here, so that recursion counts from the outside in."""
         path = self._paths.get(id(module))
-        if path is None or threading.get_ident() != self._thread:
+        if path is None or not self._thread.ours():
             return
+        with torch._C.DisableTorchFunction():
+            if self._frames and self._frames[0].module is module and not _is_running(self._frames[0].running):
+                self._drop_frames()  # an interrupt ended the outermost call, and nobody told its hook
+            if not self._frames and not self._begin_outermost(path):
+                return
+            self._open_frame(module, path, args, kwargs)
+
+    def _begin_outermost(self, path: str) -> bool:
+        """A call from outside the model begins; False when it is not to be recorded."""
+        if torch._C._current_graph_task_id() != -1:
+            return False  # a backward recomputes a checkpointed part: these values are known
+        if path == "":
+            if self._root_calls or self._calls:
+                self._step += 1
+                self._calls.clear()
+            self._root_calls += 1
+        self._thread.bind()
+        self.taps.enter()
+        return True
+
+    def _open_frame(self, module: nn.Module, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         call = self._calls[path] = self._calls.get(path, -1) + 1
         self._trace.fired.add(path)
-        self._frames.append(Frame(module, path, call, sys.exc_info()[1]))
+        running = None if self._frames else sys._getframe(3)
+        frame = Frame(module, path, call, sys.exc_info()[1], running)
+        outermost = not self._frames
+        self._frames.append(frame)
         try:
+            if self._anchors and outermost and self._outermost:
+                self._anchors.begin_outermost(module, args, kwargs, self.count)
+                frame.anchored = True
+            elif self._anchors:
+                frame.anchored = self._anchors.begin(module, args, kwargs, self.count)
+            self.taps.before(module, args, kwargs)
             self._guide.enter(module, args, kwargs)
         except Exception as error:
-            self._trace.remark(f"dims of the input of {path!r}: {type(error).__name__}: {error}")
+            self._trace.remark(f"the input of {path!r}: {type(error).__name__}: {error}")
 
     def left(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Post-hook, called also when the forward raised (then without a result)."""
-        if id(module) not in self._paths or threading.get_ident() != self._thread:
+        if id(module) not in self._paths or not self._thread.ours():
             return
-        frame = self._close_frame(module)
-        if frame is None:
-            return
-        error = sys.exc_info()[1]
-        if error is not None and error is not frame.handled and result is None:
-            if self._failure is None or self._failure[0] is not error:
-                self._failure = (error, frame.text())  # the innermost call sees its error first
-            return
-        self.last_finished = frame.text()
-        self._record_result(frame, args, kwargs, result)
+        with torch._C.DisableTorchFunction():
+            frame = self._close_frame(module)
+            if frame is None:
+                return
+            error = sys.exc_info()[1]
+            failed = error is not None and error is not frame.handled and result is None
+            try:
+                self._frames.append(frame)  # what the taps find after the call was found in it
+                self.taps.after(module, args, kwargs, not failed)
+            except Exception as tap_error:
+                self._trace.remark(f"the attention of {frame.path!r}: {type(tap_error).__name__}: {tap_error}")
+            finally:
+                self._frames.pop()
+            if failed and error is not None:
+                self._note_failure(error, frame)
+            else:
+                self.last_finished = frame.text()
+                self._record_result(frame, args, kwargs, result)
+            self._end_call(frame)
+
+    def _note_failure(self, error: BaseException, frame: Frame) -> None:
+        if self._failure is None or self._failure[0] is not error:
+            self._failure = (error, frame.text())  # the innermost call sees its error first
+
+    def _end_call(self, frame: Frame) -> None:
+        """After the records of a call: close its anchor, and what was opened for an outermost call."""
+        if frame.anchored and self._anchors:
+            self._anchors.end(self.count)
+        if self._progress is not None:
+            self._progress.step(1)
+        if not self._frames:
+            self.taps.leave()
+            self._thread.release()
 
     def _close_frame(self, module: nn.Module) -> Frame | None:
         """Pop the frame of this module, and those above it whose end was never announced (KeyboardInterrupt)."""
         if not any(frame.module is module for frame in self._frames):
             return None
         while self._frames[-1].module is not module:
-            self._frames.pop()
+            lost = self._frames.pop()
+            if lost.anchored and self._anchors:
+                self._anchors.end(self.count)
         return self._frames.pop()
+
+    def _drop_frames(self) -> None:
+        """Whatever is open was interrupted."""
+        if self._frames:
+            self._frames.clear()
+            self.taps.leave()
+            self._thread.release()
+        if self._anchors:
+            self._anchors.end_all(self.count)
+
+    def _recording(self) -> bool:
+        """Whether this thread is inside a recorded call."""
+        return bool(self._frames) and self._thread.ours()
+
+    def _found(self, value: Value, note: str) -> None:
+        """An attention call ran in the innermost open call."""
+        frame = self._frames[-1]
+        item = str(frame.attentions) if frame.attentions else ""
+        frame.attentions += 1
+        shape = tuple(value.shape)
+        kind = str(value.dtype).removeprefix("torch.")
+        nbytes = math.prod(shape) * value.dtype.itemsize
+        device = str(value.device if isinstance(value, Tensor) else value.query.device)
+        try:
+            with torch._C.DisableTorchFunction(), torch.no_grad():
+                self._emit(frame, item, ATTENTION_DIMS, shape, kind, device, nbytes, note, value, kind="attention")
+        except Exception as error:
+            self._trace.remark(f"the attention of {frame.path!r}: {type(error).__name__}: {error}")
 
     def _record_result(self, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """A record per leaf. Under no_grad: an op that saves tensors for autograd would break checkpointing."""
@@ -117,7 +269,8 @@ class Recorder:
 
     def _try_leaf(self, frame: Frame, leaf: Leaf, inputs: list[Tensor], first: bool) -> None:
         try:
-            self._record_leaf(frame, leaf, inputs, first)
+            with _functions_of(leaf.tensor):
+                self._record_leaf(frame, leaf, inputs, first)
         except Exception as error:
             self._emit(frame, leaf.item, note=f"could not be recorded: {type(error).__name__}: {error}")
 
@@ -143,17 +296,22 @@ class Recorder:
         device: str = "",
         nbytes: int = 0,
         note: str = "",
-        live: Tensor | None = None,
+        live: Value | None = None,
+        kind: str = "output",
     ) -> None:
         """Hand one record to the sink, if its layer was chosen."""
         if self._chosen is not None and frame.path not in self._chosen:
             return
+        if self.count >= MOST_RECORDS:
+            self._trace.remark(f"the first {MOST_RECORDS:,} records are kept; later tensors were not recorded")
+            return
+        caller = next((each for each in reversed(self._frames) if each is not frame), None)
         record = TensorRecord(
             index=self.count,
             path=frame.path,
             module_type=type(frame.module).__name__,
             call=frame.call,
-            kind="output",
+            kind=kind,
             item=item,
             dims=dims,
             shape=shape,
@@ -163,9 +321,27 @@ class Recorder:
             stats=None,
             kept=False,
             note=note,
+            step=self._step,
+            caller=(caller.path, caller.call) if caller else None,
         )
         self._sink(record, live)
         self.count += 1
+
+
+def _functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:
+    """A subclass may do all its work in ``__torch_function__`` (jagged tensors): for it, functions stay on."""
+    plain = tensor is None or type(tensor) in (Tensor, nn.Parameter)
+    enabled = getattr(torch._C, "_EnableTorchFunction", None)
+    context: AbstractContextManager[Any] = nullcontext() if plain or enabled is None else enabled()
+    return context
+
+
+def _is_running(frame: FrameType | None) -> bool:
+    """Whether a Python frame is one of those that wait for this one."""
+    current: FrameType | None = sys._getframe(1)
+    while current is not None and current is not frame:
+        current = current.f_back
+    return current is not None
 
 
 def ignore(*args: object) -> None:
@@ -199,7 +375,8 @@ def attached(sites: list[Site], recorder: Recorder, trace: Trace) -> Iterator[No
     try:
         for site in sites:
             _attach(site, before, after, handles, trace)
-        yield
+        with recorder.taps.patches():
+            yield
     finally:
         for handle in handles:
             handle.remove()

@@ -48,6 +48,11 @@ def leaves(result: object) -> Iterator[Leaf]:
         yield leaf
 
 
+def tensors_of(value: object) -> list[Tensor]:
+    """Every tensor in a value, also those of arguments."""
+    return [leaf.tensor for leaf in leaves(value) if leaf.tensor is not None]
+
+
 def _walk(value: object, place: tuple[str, ...], parents: frozenset[int]) -> Iterator[Leaf]:
     """Leaves of one value; ``parents`` are the ids of the containers around it, so that a cycle ends."""
     item = ".".join(place)

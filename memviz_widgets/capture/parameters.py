@@ -17,31 +17,52 @@ SAMPLES = 64
 
 
 class ParameterWatch:
-    """Versions and a sample of every parameter."""
+    """Versions of the parameters, and samples of their elements, all compared at once."""
 
-    def __init__(self, model: nn.Module, saved: set[int]) -> None:
+    def __init__(self, named: list[tuple[str, nn.Parameter]], saved: set[int]) -> None:
         """Watch all parameters but those whose id is in ``saved``: these are put back anyway."""
         self._seen = [
-            (name, value, version_of(value), _sample(value))
-            for name, value in model.named_parameters()
-            if id(value) not in saved and not is_lazy(value)
+            (name, value, version_of(value)) for name, value in named if id(value) not in saved and not is_lazy(value)
         ]
+        groups: dict[tuple[torch.dtype, torch.device], _Samples] = {}
+        with torch.inference_mode(False), torch.no_grad():
+            for name, value, _ in self._seen:
+                if tensor_kind(value) == "dense" and value.is_contiguous() and value.numel():
+                    groups.setdefault((value.dtype, value.device), _Samples()).add(name, value)
+            for group in groups.values():
+                group.before = group.now()
+        self._groups = list(groups.values())
 
     def written(self) -> list[str]:
         """Names of the parameters that were written to since."""
-        return [name for name, value, version, sample in self._seen if _changed(value, version, sample)]
+        found = [name for name, value, version in self._seen if version_of(value) != version]
+        with torch.inference_mode(False), torch.no_grad():
+            found += [name for group in self._groups for name in group.written()]
+        return list(dict.fromkeys(found))
 
 
-def _sample(value: Tensor) -> Tensor | None:
-    """A copy of some elements, or None for a parameter without plain memory."""
-    if tensor_kind(value) != "dense" or not value.is_contiguous() or not value.numel():
-        return None
-    with torch.inference_mode(False), torch.no_grad():
-        return value.detach().view(-1)[:: max(1, value.numel() // SAMPLES)].clone()
+class _Samples:
+    """Samples of all parameters of one dtype and device, gathered by one call."""
 
+    def __init__(self) -> None:
+        self.before = torch.empty(0)
+        self._views: list[tuple[str, nn.Parameter, Tensor, int]] = []
 
-def _changed(value: Tensor, version: int | None, sample: Tensor | None) -> bool:
-    if version_of(value) != version:
-        return True
-    now = None if sample is None else _sample(value)
-    return now is not None and sample is not None and not same_bits(now, sample)
+    def add(self, name: str, value: nn.Parameter) -> None:
+        """Watch one more parameter."""
+        view = value.detach().view(-1)[:: max(1, value.numel() // SAMPLES)]
+        self._views.append((name, value, view, value.data_ptr()))
+
+    def now(self) -> Tensor:
+        """The samples as they are."""
+        return torch.cat([view for _, _, view, _ in self._views])
+
+    def written(self) -> list[str]:
+        """Names of the parameters whose memory or samples differ from those before."""
+        found = [name for name, value, _, address in self._views if value.data_ptr() != address]
+        now = self.now()
+        if not same_bits(now, self.before):
+            sizes = [view.numel() for _, _, view, _ in self._views]
+            pairs = zip(self._views, now.split(sizes), self.before.split(sizes), strict=True)
+            found += [name for (name, *_), new, old in pairs if not same_bits(new, old)]
+        return found

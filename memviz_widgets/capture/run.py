@@ -1,83 +1,135 @@
-"""One forward with hooks, and the model as it was before.
+"""One forward with hooks, and the model as it was before; or a recording of whatever the user runs meanwhile.
 
-In: model, input, a sink for records. Out: the model's output, or ForwardError; the Trace of what happened.
+In: model, input, a sink for records. Out: the model's output, or ForwardError; the Trace of what happened; a Replay.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..errors import DimsError, ForwardError
+from .anchors import Anchors
 from .dims import DimsGuide, parse_dims
 from .dims_rules import Dims
 from .hooks import Recorder, Sink, attached
-from .inputs import batch_size, check_model, entry_point
+from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
+from .progress import Progress
+from .replay import Replay
+from .run_context import cheap_collections, deeper_stack, python_module, uncompiled
+from .saved_inputs import Held, Hold
 from .state import kept_state
-from .trace import COMPILED_PREFIX, Site, Trace, is_compiled_wrapper, survey
+from .trace import Site, Trace, is_wrapper, survey, walk
 
 
-def run(
-    model: nn.Module,
-    x: object,
-    sink: Sink,
-    *,
-    layers: object = None,
-    dims: Mapping[str, object] | None = None,
-    call: Callable[[Any], Any] | None = None,
-    trace: Trace | None = None,
-) -> Any:
-    """Run the model once in the caller's grad and training mode; each tensor that a module returns goes to ``sink``.
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Where inputs are kept for replay: keep a copy of a tensor, and give it up."""
+
+    hold: Hold
+    release: Callable[[Held], None]
+
+
+class Session:
+    """The hooks of one recording, from ``begin`` to ``end``.
 
     Args:
-        model: Any nn.Module; it comes back as it was, whatever happens.
-        x: Tensor, tuple (positional arguments) or mapping (keywords).
-        sink: Called inside the hooks with (record without stats, live tensor or None).
+        model: Any nn.Module.
+        sink: Called inside the hooks with (record without stats, live value or None).
         layers: Pattern or patterns of module paths to record, None = all.
         dims: Pattern of path or ``path[item]`` -> names of the axes; the first that matches counts.
-        call: Runs the model instead of ``model(x)``; x is then None.
-        trace: Filled with what the forward told about the model.
-
-    Returns:
-        What the forward returned.
+        trace: Filled with what the calls tell about the model.
+        holder: Keeps inputs for replay; None for a recording that will not be replayed.
+        loop: Whether every outermost call is saved by itself: the user's loop instead of one forward.
 
     Raises:
-        ModelError, InputError, LayersError, DimsError: about the arguments, before the forward.
+        ModelError, LayersError, DimsError: about the arguments.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sink: Sink,
+        *,
+        layers: object = None,
+        dims: Mapping[str, object] | None = None,
+        trace: Trace,
+        holder: Holder | None = None,
+        loop: bool = False,
+    ) -> None:
+        self.model = check_model(model)
+        self.trace = trace
+        self.sites = survey(model, trace)
+        self.chosen = choose_layers(layers, trace.names)
+        self.guide = DimsGuide(read_dims(dims, trace))
+        self.anchors = Anchors(model, holder.hold, holder.release) if holder else None
+        self.replay = Replay(model, self.sites, self.chosen, self.anchors) if self.anchors else None
+        # A loop of the user's own has no known length, and may have a bar of its own.
+        self._progress = None if loop else Progress(len(trace.callable_paths))
+        self.recorder = Recorder(
+            self.sites,
+            sink,
+            self.guide,
+            trace,
+            self.chosen,
+            modules=[module for _, module in walk(model)],
+            anchors=self.anchors,
+            outermost=loop,
+            progress=self._progress,
+        )
+        self._stack = ExitStack()
+
+    def begin(self) -> None:
+        """Attach."""
+        with ExitStack() as stack:
+            if self._progress is not None:
+                stack.callback(self._progress.close)
+            stack.enter_context(attached(self.sites, self.recorder, self.trace))
+            stack.enter_context(uncompiled(self.model))
+            stack.enter_context(deeper_stack())
+            self._stack = stack.pop_all()
+
+    def end(self) -> None:
+        """Detach; nothing of the recording stays on the model. A second time does nothing."""
+        self._stack.close()
+        remark_new_modules(self.model, self.sites, self.trace)
+
+
+def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -> None:
+    """Run the session's model once in the caller's grad and training mode, and give it back as it was.
+
+    Args:
+        session: Not begun yet.
+        x: Tensor, tuple (positional arguments) or mapping (keywords).
+        call: Runs the model instead of ``model(x)``; x is then None.
+
+    Raises:
+        InputError: about the arguments, before the forward.
         DimsError: after the forward, when an override has the wrong number of names for its tensor.
         ForwardError: from the forward's own error, with the module that raised and the module that finished last.
     """
-    trace = Trace() if trace is None else trace
-    forward = entry_point(python_module(check_model(model)), x, call)
-    sites = survey(model, trace)
-    chosen = choose_layers(layers, trace.names)
-    guide = DimsGuide(read_dims(dims, trace), batch_size(x))
-    recorder = Recorder(sites, sink, guide, trace, chosen)
-    with kept_state(model, trace), attached(sites, recorder, trace), uncompiled(model), deeper_stack():
+    inner = python_module(session.model)
+    forward = entry_point(inner, x, call)
+    session.guide.batch_size = batch_size(x)
+    if session.anchors:
+        args, kwargs = ((), {}) if call else arguments(x)
+        session.anchors.begin_outermost(None if call else inner, args, kwargs, 0, forward if call else None)
+    with cheap_collections(), kept_state(session.model, session.trace):
+        session.begin()
         try:
-            output = forward()
+            forward()
         except Exception as error:
-            raise ForwardError(forward_text(error, recorder)) from error
-    remark_new_modules(model, sites, trace)
-    if guide.misfit:
-        raise DimsError(guide.misfit)
-    return output
-
-
-@contextmanager
-def deeper_stack() -> Iterator[None]:
-    """Room for the frame that hooks add to each nested call: a recursion that fits without hooks fits with them."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(2 * limit)
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
+            raise ForwardError(forward_text(error, session.recorder)) from error
+        finally:
+            session.end()
+    if session.guide.misfit:
+        raise DimsError(session.guide.misfit)
 
 
 def read_dims(dims: object, trace: Trace) -> dict[str, Dims]:
@@ -121,28 +173,7 @@ def forward_text(error: Exception, recorder: Recorder) -> str:
 def remark_new_modules(model: nn.Module, sites: list[Site], trace: Trace) -> None:
     """Modules that a forward builds while it runs had no hooks; say so."""
     known = {id(site.module) for site in sites}
-    for name, module in model.named_modules():
-        hookable = not isinstance(module, torch.jit.ScriptModule) and not is_compiled_wrapper(module)
+    for name, module in walk(model):
+        hookable = not isinstance(module, torch.jit.ScriptModule) and not is_wrapper(module)
         if hookable and id(module) not in known:
             trace.remark(f"the module {name!r} was made during the forward, too late for a record; capture again")
-
-
-def python_module(model: nn.Module) -> nn.Module:
-    """The module inside torch.compile's wrapper, for torch before 2.6, where no stance makes the wrapper run it."""
-    if hasattr(torch.compiler, "set_stance") or not is_compiled_wrapper(model):
-        return model
-    inner: nn.Module = model._modules[COMPILED_PREFIX]  # type: ignore[assignment]
-    return inner
-
-
-def uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
-    """Compiled code ignores hooks that came after its compilation; this makes torch run the Python code for the call.
-
-    Nothing is recompiled afterwards. Loading the compiler takes seconds, so a process that never did is left alone.
-    """
-    compiled = any(is_compiled_wrapper(part) or getattr(part, "_compiled_call_impl", None) for part in model.modules())
-    if not compiled and "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    stance = getattr(torch.compiler, "set_stance", None)
-    context: AbstractContextManager[Any] = stance("force_eager") if stance else nullcontext()
-    return context

@@ -21,19 +21,23 @@ from torch.nn.parameter import is_lazy
 from .grads import GradKeeper
 from .parameters import ParameterWatch
 from .tensors import NO_VALUES, same_bits, tensor_kind, without_repeats
-from .trace import Trace
+from .trace import Trace, walk
 
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
 """Exact types whose contents are put back; a subclass may have rules of its own."""
+_BUILTIN = (*_CONTAINERS, tuple)
+_NO_TENSORS = (bool, int, float, str, type(None))
 
 
 @contextmanager
 def kept_state(model: nn.Module, trace: Trace) -> Iterator[None]:
     """Save, run the block, put everything back; also after KeyboardInterrupt."""
-    parts = [ModuleKeeper(module) for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    tensors = TensorKeeper(model, {id(value) for value in model.parameters()})
-    parameters = ParameterWatch(model, tensors.kept)
-    grads = GradKeeper(model)
+    modules = walk(model)
+    named = named_parameters(modules)
+    parts = [ModuleKeeper(module) for _, module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    tensors = TensorKeeper(modules, {id(value) for _, value in named})
+    parameters = ParameterWatch(named, tensors.kept)
+    grads = GradKeeper(named)
     generators = RandomKeeper()
     try:
         yield
@@ -41,6 +45,16 @@ def kept_state(model: nn.Module, trace: Trace) -> Iterator[None]:
         generators.restore()
         grads.restore(trace)
         _put_back(parts, tensors, parameters.written(), trace)
+
+
+def named_parameters(modules: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Parameter]]:
+    """Every parameter once, as ``model.named_parameters()`` gives them."""
+    found: dict[int, tuple[str, nn.Parameter]] = {}
+    for path, module in modules:
+        for name, value in module._parameters.items():
+            if value is not None and id(value) not in found:
+                found[id(value)] = (f"{path}.{name}" if path else name, value)
+    return list(found.values())
 
 
 def _put_back(parts: list[ModuleKeeper], tensors: TensorKeeper, written: list[str], trace: Trace) -> None:
@@ -59,13 +73,21 @@ def _put_back(parts: list[ModuleKeeper], tensors: TensorKeeper, written: list[st
 
 
 class ModuleKeeper:
-    """One module's attributes: bindings, contents of builtin containers (hooks, buffers among them), flags."""
+    """One module's attributes: bindings, contents of builtin containers (hooks, buffers among them), flags.
+
+    A model has hundreds of modules with some 30 attributes each, so the first look compares identities in bulk.
+    """
+
+    __slots__ = ("_attributes", "_contents", "_identities", "_lazy", "_module", "_requires_grad", "_shape", "_type")
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._type = type(module)
         self._attributes = dict(module.__dict__)
-        self._contents = {name: _items(value) for name, value in self._attributes.items() if type(value) in _CONTAINERS}
+        self._identities = _identities(self._attributes)
+        self._contents = [
+            (value, _items(value) if value else []) for value in self._attributes.values() if type(value) in _CONTAINERS
+        ]
         self._shape = _structure(module)
         own = [value for value in (*module._parameters.values(), *module._buffers.values()) if value is not None]
         self._lazy = any(is_lazy(value) for value in own)
@@ -85,7 +107,11 @@ class ModuleKeeper:
         # FSDP swaps parameters in forward and keeps books about it; undoing the swap would break its books.
         if grown or hasattr(type(module), "_get_fsdp_state"):
             return
-        self._restore_attributes(module.__dict__)
+        if _identities(module.__dict__) != self._identities:
+            self._restore_attributes(module.__dict__)
+        for container, items in self._contents:
+            if (container or items) and not _same_items(_items(container), items):
+                _refill(container, items)
 
     def _restore_attributes(self, current: dict[str, Any]) -> None:
         for name in [name for name in current if name not in self._attributes]:
@@ -93,9 +119,10 @@ class ModuleKeeper:
         for name, value in self._attributes.items():
             if current.get(name, self) is not value:
                 current[name] = value
-        for name, items in self._contents.items():
-            if not _same_items(_items(self._attributes[name]), items):
-                _refill(self._attributes[name], items)
+
+
+def _identities(attributes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    return tuple(attributes), tuple(map(id, attributes.values()))
 
 
 def _structure(module: nn.Module) -> tuple[object, ...]:
@@ -128,10 +155,10 @@ def _refill(container: Any, items: list[Any]) -> None:
 class TensorKeeper:
     """Contents of the tensors that a model may write to: buffers, tensors in attributes, weights with max_norm."""
 
-    def __init__(self, model: nn.Module, parameter_ids: set[int]) -> None:
+    def __init__(self, modules: list[tuple[str, nn.Module]], parameter_ids: set[int]) -> None:
         self.kept: set[int] = set()
         self._saved: list[tuple[str, Tensor, Tensor]] = []
-        for path, module in model.named_modules():
+        for path, module in modules:
             for name, value in _writable_tensors(module, parameter_ids):
                 if id(value) not in self.kept and not is_lazy(value) and tensor_kind(value) not in NO_VALUES:
                     self.kept.add(id(value))
@@ -158,7 +185,7 @@ def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tu
     if isinstance(module, torch.jit.ScriptModule):
         return
     for name, value in module.__dict__.items():
-        if name in ("_parameters", "_buffers", "_modules"):
+        if type(value) in _NO_TENSORS or not value_may_hold_tensors(name, value):
             continue
         if isinstance(value, (list, tuple, deque, set)):
             inside = list(value)
@@ -167,6 +194,13 @@ def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tu
         for entry in inside:
             if isinstance(entry, Tensor) and id(entry) not in parameter_ids:
                 yield name, entry
+
+
+def value_may_hold_tensors(name: str, value: Any) -> bool:
+    """Whether an attribute is worth a look: not the containers of nn.Module, not an empty one (the hooks, mostly)."""
+    if name in ("_parameters", "_buffers", "_modules"):
+        return False
+    return isinstance(value, Tensor) or bool(type(value) in _BUILTIN and value)
 
 
 def _copy(value: Tensor) -> Tensor:
@@ -192,19 +226,20 @@ def write_back(value: Tensor, saved: Tensor) -> None:
 class RandomKeeper:
     """States of the random generators: torch on the CPU and on accelerators in use, Python, numpy."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, torch_only: bool = False) -> None:
         self._torch = torch.get_rng_state()
-        self._python = random.getstate()
-        numpy = sys.modules.get("numpy")
-        self._numpy: Any = numpy.random.get_state() if numpy else None
         # Asking a device that was never used would initialise it, which takes memory and seconds.
         self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        self._python = None if torch_only else random.getstate()
+        numpy = None if torch_only else sys.modules.get("numpy")
+        self._numpy: Any = numpy.random.get_state() if numpy else None
 
     def restore(self) -> None:
         """Put the states back."""
         torch.set_rng_state(self._torch)
-        random.setstate(self._python)
-        if self._numpy is not None:
-            sys.modules["numpy"].random.set_state(self._numpy)
         if self._cuda is not None:
             torch.cuda.set_rng_state_all(self._cuda)
+        if self._python is not None:
+            random.setstate(self._python)
+        if self._numpy is not None:
+            sys.modules["numpy"].random.set_state(self._numpy)

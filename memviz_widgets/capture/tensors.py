@@ -5,10 +5,17 @@ In: any tensor a model may return, of any layout, subclass or mode. Out: a Sight
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from .pages import PAGES
+
+OWN_PAGES_FROM = 1 << 17
+"""Bytes from which a copy gets memory of its own. Smaller ones would waste the rest of their last page."""
 
 NO_VALUES = {
     "functorch": "inside vmap or another functorch transform: the tensor is gone afterwards, shape only",
@@ -51,8 +58,20 @@ class Sight:
         return self.kind not in NO_VALUES
 
 
+_KINDS: dict[tuple[type, int], str] = {}
+"""(class, dispatch keys) -> kind: the same for every tensor of that class with these keys, and asked for each one."""
+
+
 def tensor_kind(tensor: Tensor) -> str:
     """Say "dense" for a plain tensor, else the key of NO_VALUES or STANDS_FOR that describes it."""
+    key = (type(tensor), torch._C._dispatch_keys(tensor).raw_repr())
+    kind = _KINDS.get(key)
+    if kind is None:
+        kind = _KINDS[key] = _kind(tensor)
+    return kind
+
+
+def _kind(tensor: Tensor) -> str:
     functorch = getattr(torch._C, "_functorch", None)
     if functorch is not None and functorch.is_functorch_wrapped_tensor(tensor):
         return "functorch"
@@ -114,6 +133,8 @@ def held_nbytes(tensor: Tensor, sight: Sight) -> int:
     """Bytes that :func:`snapshot` of this tensor will occupy."""
     if sight.kind != "dense" or not sight.nbytes:
         return sight.nbytes
+    if 0 not in tensor.stride():
+        return sight.nbytes
     return without_repeats(tensor).numel() * tensor.element_size()
 
 
@@ -136,10 +157,28 @@ def snapshot(tensor: Tensor, kind: str = "dense") -> Tensor:
 
     The copy is a normal tensor also when the model runs under inference_mode, so that a user can compute with it.
     """
-    with torch.inference_mode(False), torch.no_grad():
+    with plain_mode():
         dense = dense_tensor(tensor, kind)
-        copy = without_repeats(dense).clone(memory_format=torch.contiguous_format)
-        return copy.resolve_conj().resolve_neg().expand(dense.shape)
+        core = without_repeats(dense).resolve_conj().resolve_neg()
+        if core.device.type != "cpu" or core.numel() * core.element_size() < OWN_PAGES_FROM:
+            copy = core.clone(memory_format=torch.contiguous_format)
+        else:
+            pages = PAGES.take(core.numel() * core.element_size())
+            copy = pages.view(core.dtype).view(core.shape).copy_(core)
+        return copy.expand(dense.shape)
+
+
+def plain_mode() -> AbstractContextManager[object]:
+    """No autograd, and normal tensors also under inference_mode; nothing at all where that holds already."""
+    if torch.is_inference_mode_enabled():
+        return _normal_tensors()
+    return torch.no_grad() if torch.is_grad_enabled() else nullcontext()
+
+
+@contextmanager
+def _normal_tensors() -> Iterator[None]:
+    with torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def version_of(tensor: Tensor) -> int | None:

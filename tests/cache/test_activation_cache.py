@@ -82,32 +82,32 @@ def test_opaque_module() -> None:
         cache.get("0")
 
 
-def test_over_the_budget_keeps_shape_and_statistics() -> None:
-    cache = ActivationCache.capture(two_layers(), torch.ones(2, 4), budget=40)
-    first, second, whole = cache.records
-    assert (first.kept, second.kept, whole.kept) == (True, False, False)
+def test_over_the_budget_is_on_demand() -> None:
+    cache = ActivationCache.capture(two_layers(), torch.ones(2, 4), budget=64)
+    second = cache.find("1")
     assert second.shape == (2, 4) and second.stats is not None and second.stats.count == 8
-    assert cache.held_bytes == 32 and cache.recorded_bytes == 64
-    assert "2 not kept" in repr(cache)
+    assert not second.kept and second.on_demand and second.available and second.note == ""
+    assert cache.held_bytes <= 64 and cache.recorded_bytes == 64
+    assert "2 on demand" in repr(cache) and cache.summary == "64 B recorded, 32 B kept, rest on demand"
 
 
 def test_not_kept_says_the_price_and_two_ways() -> None:
-    cache = ActivationCache.capture(two_layers(), torch.ones(2, 4), budget=40)
+    tensors = {"a": torch.ones(8), "b": torch.ones(8)}
+    cache = ActivationCache.from_tensors(tensors, budget=40)
     with pytest.raises(
         NotKeptError,
-        match=r"'1' \(call 0\) has no values here: not kept: its 32 B would bring the values held over the budget of "
-        r"40 B. Capture with budget='64 B' to keep all, or layers=\['1'\] for this one.",
+        match=r"'b' \(call 0\) has no values here: not kept: its 32 B would bring the values held over the budget of "
+        r"40 B. Capture with budget='64 B' to keep all, or layers=\['b'\] for this one.",
     ):
-        cache.get("1")
-    kept = ActivationCache.capture(two_layers(), torch.ones(2, 4), budget="64 B")
-    assert all(record.kept for record in kept.records)
+        cache.get("b")
+    assert cache.summary == "64 B recorded, 1 of 2 tensors not kept"
 
 
-def test_larger_than_the_whole_budget() -> None:
-    cache = ActivationCache.capture(nn.Linear(4, 1024), torch.ones(1, 4), budget="1 KiB")
+def test_larger_than_the_whole_budget_says_so() -> None:
+    cache = ActivationCache.from_tensors({"a": torch.ones(1024)}, budget="1 KiB")
     assert cache.records[0].note == (
         "not kept: 4.0 KiB is over the budget of 1.0 KiB. "
-        "Capture with budget='4 KiB' to keep all, or layers=[''] with budget='4 KiB' for this one."
+        "Capture with budget='4 KiB' to keep all, or layers=['a'] with budget='4 KiB' for this one."
     )
 
 

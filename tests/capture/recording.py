@@ -35,6 +35,8 @@ def dims_of(model: nn.Module, *args: Any, **options: Any) -> dict[str, str]:
     """Label -> dims of the first call, dims joined by spaces."""
     found: dict[str, str] = {}
     for record in ActivationCache.capture(model, args, **options).records:
+        if record.kind != "output":
+            continue
         found.setdefault(record.label, " ".join(record.dims))
     return found
 

@@ -54,11 +54,29 @@ def test_records_come_in_the_order_in_which_modules_finish() -> None:
     assert [record.module_type for record in cache.records] == ["Linear", "ReLU", "Sequential", "Sequential"]
 
 
-def test_calls_are_numbered() -> None:
+def test_outermost_calls_are_steps() -> None:
     cell, x = nn.GRUCell(3, 4), torch.randn(1, 3)
     cache = ActivationCache.capture(cell, call=lambda m: m(x, m(x, m(x))))
-    assert calls(cache, "") == [0, 1, 2]
-    assert torch.equal(cache.get("", call=1), cell(x, cell(x)))
+    assert [(record.step, record.call) for record in cache.records] == [(0, 0), (1, 0), (2, 0)]
+    assert torch.equal(cache.get("", step=1), cell(x, cell(x)))
+
+
+def test_calls_within_a_step_are_numbered_and_know_their_caller() -> None:
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRUCell(3, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.cell(x, self.cell(x))
+            return out
+
+    model, x = Loop(), torch.randn(1, 3)
+    cache = ActivationCache.capture(model, call=lambda m: (m(x), m(x)))
+    found = [(record.path, record.step, record.call, record.caller) for record in cache.records]
+    assert found[:3] == [("cell", 0, 0, ("", 0)), ("cell", 0, 1, ("", 0)), ("", 0, 0, None)]
+    assert found[3:] == [("cell", 1, 0, ("", 0)), ("cell", 1, 1, ("", 0)), ("", 1, 0, None)]
+    assert torch.equal(cache.get("cell", call=1, step=1), model(x))
 
 
 def test_recursion_counts_from_the_outside_in() -> None:
@@ -90,16 +108,40 @@ def test_modules_that_never_ran_are_listed() -> None:
     assert cache.never_called == ("attention.out_proj", "unused.0")
 
 
-def test_other_threads_are_not_recorded() -> None:
+def test_a_thread_that_ran_before_is_not_recorded() -> None:
     model, x = nn.Linear(2, 2), torch.ones(1, 2)
+    go, done, over = threading.Event(), threading.Event(), threading.Event()
 
-    def both(m: Any) -> None:
-        thread = threading.Thread(target=m, args=(x,))
-        thread.start()
-        thread.join()
+    def serve() -> None:
+        go.wait()
+        model(x)
+        done.set()
+        over.wait()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+
+    def call(m: Any) -> None:
+        go.set()
+        done.wait()
         m(x)
 
-    assert len(ActivationCache.capture(model, call=both).records) == 1
+    cache = ActivationCache.capture(model, call=call)
+    over.set()
+    thread.join()
+    assert len(cache.records) == 1
+
+
+def test_a_thread_that_the_call_starts_is_followed() -> None:
+    model, x = nn.Linear(2, 2), torch.ones(1, 2)
+
+    def stream(m: Any) -> None:
+        thread = threading.Thread(target=lambda: (m(x), m(2 * x)))
+        thread.start()
+        thread.join()
+
+    cache = ActivationCache.capture(model, call=stream)
+    assert torch.equal(cache.get("", step=1), model(2 * x)) and len(cache.records) == 2
 
 
 def test_keywords_and_positional_arguments() -> None:

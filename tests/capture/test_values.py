@@ -55,7 +55,7 @@ def test_buffer_returned_at_every_call_keeps_each_value() -> None:
         model(torch.zeros(2))
 
     cache = ActivationCache.capture(Shared(), call=twice)
-    assert cache.get("", call=0).tolist() == [1, 1] and cache.get("", call=1).tolist() == [0, 0]
+    assert cache.get("", step=0).tolist() == [1, 1] and cache.get("", step=1).tolist() == [0, 0]
 
 
 def test_inference_mode_gives_normal_tensors() -> None:
@@ -80,15 +80,17 @@ def test_alias_with_nan_is_one_value() -> None:
 
 
 def test_slice_does_not_hold_its_base() -> None:
-    record = ActivationCache.capture(Returns(), (lambda: torch.randn(100, 100)[:, -1],))
-    assert record.value(record.records[0]).untyped_storage().nbytes() == 400
+    cache = ActivationCache.capture(Returns(), (lambda: torch.randn(100, 100)[:, -1],))
+    held = cache.value(cache.records[0])
+    assert isinstance(held, Tensor) and held.untyped_storage().nbytes() == 400
 
 
 def test_expanded_tensor_is_held_small() -> None:
     cache = ActivationCache.capture(Returns(), (lambda: torch.ones(1, 1).expand(3000, 3000),))
     assert cache.held_bytes == 4 and cache.records[0].nbytes == 36_000_000
     assert cache[""].shape == (3000, 3000)
-    assert cache.value(cache.records[0]).untyped_storage().nbytes() == 4
+    held = cache.value(cache.records[0])
+    assert isinstance(held, Tensor) and held.untyped_storage().nbytes() == 4
 
 
 def test_get_returns_a_copy() -> None:

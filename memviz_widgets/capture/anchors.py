@@ -1,0 +1,213 @@
+"""Anchors: calls that can be made again, because their inputs were saved when they began.
+
+In: calls that begin and end, while a recording runs. Out: for a record, the smallest saved call around it.
+Chosen are the repeated children of Sequential and ModuleList (the blocks of a network), two levels of them, and the
+outermost call; finer ones are given up first when the room for inputs is used up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from .saved_inputs import Held, Hold, NotSaveableError, SavedInputs
+from .surroundings import Surroundings
+
+LEVELS = 2
+"""Nested levels of repeated blocks that are anchored."""
+MOST_ANCHORS = 512
+"""Anchors of one recording; each holds some KiB besides its inputs (states of the random generators)."""
+
+
+@dataclass(slots=True, eq=False)
+class Anchor:
+    """A call that can be made again.
+
+    Attributes:
+        module: The module that was called; None for the whole recording.
+        level: 0 for the outermost call, 1 for blocks in it, 2 for blocks in those.
+        first: Index of the first record made inside it.
+        stop: Index after the last record made inside it; None while it runs.
+        inputs: Its saved arguments; None when ``entry`` needs none, and when there was no room for them.
+        entry: Runs it without arguments; None when the module is called with ``inputs``.
+        surroundings: The modes and random generators when it began.
+    """
+
+    module: nn.Module | None
+    level: int
+    first: int
+    stop: int | None = None
+    inputs: SavedInputs | None = None
+    entry: Callable[[], Any] | None = None
+    surroundings: Surroundings | None = None
+
+    @property
+    def saved(self) -> bool:
+        """Whether it can be run again."""
+        return self.inputs is not None or self.entry is not None
+
+    def covers(self, index: int) -> bool:
+        """Whether the record was made inside this call."""
+        return self.first <= index and self.stop is not None and index < self.stop
+
+
+class Anchors:
+    """The anchors of one recording.
+
+    Args:
+        model: The recorded model.
+        hold: Keeps a copy of a tensor for replay; None when there is no room.
+        release: Gives such a copy up.
+    """
+
+    def __init__(self, model: nn.Module, hold: Hold, release: Callable[[Held], None]) -> None:
+        self._hold = hold
+        self._release = release
+        self._levels = block_levels(model)
+        self._open: list[Anchor | None] = []
+        self._anchors: list[Anchor] = []
+        self._moving: Anchor | None = None
+
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:
+        """A call begins and the next record will have this index; True when :meth:`end` must be told of its end."""
+        level = self._levels.get(id(module))
+        if level is None or len(self._anchors) >= MOST_ANCHORS:
+            return False
+        self._open.append(self._save(module, level, args, kwargs, index))
+        return True
+
+    def begin_outermost(
+        self,
+        module: nn.Module | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        index: int,
+        entry: Callable[[], Any] | None = None,
+    ) -> None:
+        """The outermost call begins: saved whatever its inputs are, if only by reference."""
+        anchor: Anchor | None = None
+        if len(self._anchors) < MOST_ANCHORS:
+            anchor = self._save(module, 0, args, kwargs, index, entry)
+        self._open.append(anchor)
+
+    def end(self, index: int) -> None:
+        """The call that began last has ended, and the next record will have this index."""
+        anchor = self._open.pop()
+        if anchor is not None:
+            anchor.stop = index
+
+    def end_all(self, index: int) -> None:
+        """Whatever is open has ended, if only by an exception."""
+        while self._open:
+            self.end(index)
+
+    def _save(
+        self,
+        module: nn.Module | None,
+        level: int,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        index: int,
+        entry: Callable[[], Any] | None = None,
+    ) -> Anchor | None:
+        anchor = Anchor(module, level, index, entry=entry)
+        self._anchors.append(anchor)
+        if entry is None:
+            self._fill(anchor, args, kwargs)
+        if anchor.saved:
+            anchor.surroundings = Surroundings(torch_only=level > 0)
+        return anchor
+
+    def _fill(self, anchor: Anchor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Save the arguments of a call that begins, if there is room."""
+        held: list[Held] = []
+
+        def hold(tensor: Any, outermost: bool) -> Held | None:
+            kept = self._hold(tensor, outermost)
+            while kept is None and self._give_up_finer(anchor.level):
+                kept = self._hold(tensor, outermost)
+            if kept is not None:
+                held.append(kept)
+            return kept
+
+        try:
+            anchor.inputs = SavedInputs(args, kwargs, hold, outermost=anchor.level == 0)
+        except Exception:  # NotSaveableError, or an argument whose deepcopy raises
+            for each in held:
+                self._release(each)
+
+    def _give_up_finer(self, level: int) -> bool:
+        """Give up the inputs of one anchor of a deeper level, the deepest and oldest first; False without one."""
+        finer = [each for each in self._anchors if each.level > level and each.stop is not None and each.inputs]
+        if not finer:
+            return False
+        self._empty(max(finer, key=lambda each: each.level))
+        return True
+
+    def _empty(self, anchor: Anchor) -> None:
+        for held in anchor.inputs.held if anchor.inputs else ():
+            self._release(held)
+        anchor.inputs = None
+
+    def unsaved_around(self, index: int, within: Anchor) -> Anchor | None:
+        """The smallest call around this record whose inputs found no room, inside another one."""
+        found = [
+            each
+            for each in self._anchors
+            if each.covers(index) and not each.saved and each.module is not None and each.first >= within.first
+        ]
+        return min(found, key=lambda each: (each.stop or 0) - each.first, default=None)
+
+    def refill(self, anchor: Anchor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        """Save the inputs of a call after all, in a replay that comes by; in place of those saved so before."""
+        if self._moving is not None:
+            self._empty(self._moving)
+        self._moving = anchor
+        self._fill(anchor, args, kwargs)
+        anchor.surroundings = Surroundings(torch_only=True)
+
+    def around(self, index: int) -> Iterator[Anchor]:
+        """Anchors whose call made this record, the smallest first."""
+        found = [each for each in self._anchors if each.saved and each.covers(index)]
+        yield from sorted(found, key=lambda each: (each.stop or 0) - each.first)
+
+    def clear(self) -> None:
+        """Give up everything."""
+        for anchor in self._anchors:
+            self._empty(anchor)
+        self._anchors.clear()
+        self._open.clear()
+
+
+def block_levels(model: nn.Module) -> dict[int, int]:
+    """Id of a module -> level, for the modules that stand more than once in a Sequential or ModuleList.
+
+    A module without parts of its own counts on the first level only, and only when it has weights: the layers of a
+    plain Sequential network.
+    """
+    levels: dict[int, int] = {}
+    _mark(model, 1, levels)
+    return levels
+
+
+def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
+    if level > LEVELS:
+        return
+    parts = [part for part in parent._modules.values() if part is not None]
+    repeated = isinstance(parent, (nn.Sequential, nn.ModuleList))
+    types = Counter(type(part) for part in parts)
+    for part in parts:
+        twins = types[type(part)] if repeated else 0
+        whole = bool(part._modules) or (level == 1 and bool(part._parameters))
+        if twins > 1 and whole and id(part) not in levels:
+            levels[id(part)] = level
+            _mark(part, level + 1, levels)
+        else:
+            _mark(part, level, levels)
+
+
+__all__ = ["Anchor", "Anchors", "NotSaveableError", "block_levels"]

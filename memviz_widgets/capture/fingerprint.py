@@ -1,0 +1,38 @@
+"""Fingerprint: a few elements of a tensor, by which a replay is told from another computation.
+
+In: a tensor whose values will not be held. Out: bytes that are equal when the sampled elements are bit-equal.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from .tensors import plain_mode
+
+SAMPLES = 64
+"""Elements that are compared besides the statistics, evenly spread over the tensor."""
+
+
+def fingerprint(tensor: Tensor) -> bytes:
+    """Raw bytes of about SAMPLES elements of a plain tensor, in the order of its indices, whatever its strides."""
+    with plain_mode():
+        tensor = tensor.detach()
+        step = max(1, tensor.numel() // SAMPLES)
+        if tensor.is_contiguous():
+            sample = tensor.view(-1)[::step]
+        else:
+            sample = tensor[_places(tuple(tensor.shape), step, tensor.device)]
+        sample = sample.resolve_conj().resolve_neg().contiguous()
+        return sample.view(torch.uint8).cpu().numpy().tobytes() if sample.numel() else b""
+
+
+@lru_cache(maxsize=256)
+def _places(shape: tuple[int, ...], step: int, device: torch.device) -> tuple[Tensor, ...]:
+    """Index per axis of every ``step``-th element, counted row by row."""
+    count = 1
+    for size in shape:
+        count *= size
+    return tuple(torch.unravel_index(torch.arange(0, count, step, device=device), shape))

@@ -1,0 +1,174 @@
+"""Replay: values that were not kept, computed again by running the smallest saved call around them.
+
+In: the index of a record. Out: its live value, handed to a function while the model runs. Nobody may take it for the
+recorded one before it was compared with what the record says (the cache does that).
+The model is protected as in a capture: buffers, flags, grads and random generators are put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..records import TensorRecord
+from .anchors import Anchor, Anchors
+from .attention import QueryKey
+from .dims import DimsGuide
+from .hooks import Recorder, attached
+from .run_context import cheap_collections, deeper_stack, uncompiled
+from .state import kept_state
+from .surroundings import TrainingFlags
+from .trace import Site, Trace, is_compiled_wrapper, walk
+
+Value = Tensor | QueryKey
+Take = Callable[[Value], bool]
+"""Looks at a live value; True when it is the recorded one (and was copied)."""
+
+
+class ReplayFailedError(Exception):
+    """No saved call gave the recorded value; the text says what happened. Never leaves the cache."""
+
+
+class _Found(BaseException):
+    """Stops a replay. Not an Exception, which a model may catch."""
+
+
+class Replay:
+    """What is needed to run parts of a recording again. Holds the model.
+
+    Args:
+        model: The recorded model.
+        sites: Its modules with their paths.
+        chosen: Paths that were recorded, None = all.
+        anchors: The saved calls.
+    """
+
+    def __init__(self, model: nn.Module, sites: list[Site], chosen: frozenset[str] | None, anchors: Anchors) -> None:
+        self._model = model
+        self._sites = sites
+        self._chosen = chosen
+        self._anchors = anchors
+        self._modules = [module for _, module in walk(model)]
+        self._flags = TrainingFlags(model)
+        # Whoever moves weights around a forward (accelerate) must see its end, or they stay where they were moved.
+        self._early_stop = not any(hasattr(part, "_hf_hook") or _is_sharded(part) for _, part in walk(model))
+
+    def close(self) -> None:
+        """Give up the saved inputs."""
+        self._anchors.clear()
+
+    def fetch(self, record: TensorRecord, take: Take) -> None:
+        """Run saved calls, smallest first, until ``take`` recognises the record's value.
+
+        Raises:
+            ReplayFailedError: when none gave it.
+        """
+        reason = "no call around it could be saved"
+        for anchor in self._anchors.around(record.index):
+            reason = self._try(anchor, record, take)
+            if not reason:
+                return
+        raise ReplayFailedError(reason)
+
+    def _try(self, anchor: Anchor, record: TensorRecord, take: Take) -> str:
+        """Run one saved call; "" when it gave the value, else why not."""
+        try:
+            return "" if self._run(anchor, record, take) else "another run gave other values"
+        except Exception as error:
+            return f"another run raised {type(error).__name__}: {error}"
+
+    def _run(self, anchor: Anchor, record: TensorRecord, take: Take) -> bool:
+        """Run one saved call; whether it gave the value."""
+        place = _Place(record, anchor.first, take, self._early_stop)
+        root = anchor.module or self._model
+        sites = list(_sites_of(root, self._sites))
+        trace = Trace()
+        unsaved = self._anchors.unsaved_around(record.index, anchor)
+        refill = _Refill(self._anchors, unsaved, anchor.first) if unsaved else None
+        recorder = Recorder(sites, place, DimsGuide({}), trace, self._chosen, modules=self._modules, anchors=refill)
+        with ExitStack() as stack:
+            stack.enter_context(cheap_collections())
+            stack.enter_context(kept_state(root, trace))
+            stack.enter_context(self._flags.restored())
+            stack.enter_context(attached(sites, recorder, trace))
+            stack.enter_context(uncompiled(self._model))
+            stack.enter_context(deeper_stack())
+            if anchor.surroundings is not None:
+                stack.enter_context(anchor.surroundings.restored())
+            run = anchor.entry or _call(root, anchor)
+            stack.enter_context(suppress(_Found))
+            run()
+        if place.error is not None:
+            raise place.error
+        return place.found
+
+
+class _Refill:
+    """Saves the inputs of one block that a replay of a larger call comes by: its other layers then need it alone."""
+
+    def __init__(self, anchors: Anchors, wanted: Anchor, offset: int) -> None:
+        self._anchors = anchors
+        self._wanted = wanted
+        self._offset = offset
+
+    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:
+        """A call begins; never asks to be told of its end."""
+        if module is self._wanted.module and index + self._offset == self._wanted.first and not self._wanted.saved:
+            self._anchors.refill(self._wanted, args, kwargs)
+        return False
+
+    def begin_outermost(self, *args: object) -> None:
+        """A replay has no outermost calls of its own."""
+
+    def end(self, index: int) -> None:
+        """Nothing was begun."""
+
+    def end_all(self, index: int) -> None:
+        """Nothing was begun."""
+
+
+class _Place:
+    """Sink of a replay: counts records and looks at the wanted one."""
+
+    def __init__(self, record: TensorRecord, first: int, take: Take, early_stop: bool) -> None:
+        self.found = False
+        self.error: Exception | None = None
+        self._record = record
+        self._next = first
+        self._take = take
+        self._early_stop = early_stop
+
+    def __call__(self, record: TensorRecord, live: Value | None) -> None:
+        here, self._next = self._next, self._next + 1
+        if here != self._record.index:
+            return
+        if live is not None and _same_place(record, self._record):
+            try:
+                self.found = self._take(live)
+            except Exception as error:  # inside a hook it would be written into a note
+                self.error = error
+        if self._early_stop:
+            raise _Found
+
+
+def _same_place(one: TensorRecord, other: TensorRecord) -> bool:
+    fields = ("path", "kind", "item", "shape", "dtype")
+    return all(getattr(one, name) == getattr(other, name) for name in fields)
+
+
+def _sites_of(root: nn.Module, sites: list[Site]) -> Iterator[Site]:
+    inside = {id(module) for _, module in walk(root)}
+    return (site for site in sites if id(site.module) in inside)
+
+
+def _call(root: nn.Module, anchor: Anchor) -> Callable[[], Any]:
+    assert anchor.inputs is not None
+    args, kwargs = anchor.inputs.rebuild()
+    return lambda: root(*args, **kwargs)
+
+
+def _is_sharded(module: nn.Module) -> bool:
+    return hasattr(type(module), "_get_fsdp_state") or is_compiled_wrapper(module)
