@@ -14,9 +14,9 @@ from traitlets import Bunch, HasTraits, Instance, Int, Unicode, observe, validat
 from .errors import SelectionError, nearest_hint
 from .synced import MODULE_NAME, MODULE_VERSION, Synced
 
-# Axes along which a record can be entered; layer and call choose the record itself.
-RECORD_AXES = ("sample", "channel", "time", "head", "query", "key", "slot", "step", "depth", "axis", "axis2")
-AXES = ("layer", "call", *RECORD_AXES)
+# Axes along which a record can be entered; layer, step and call choose the record itself, in this order.
+RECORD_AXES = ("sample", "channel", "time", "head", "query", "key", "slot", "depth", "axis", "axis2")
+AXES = ("layer", "step", "call", *RECORD_AXES)
 
 
 class AxisIndex(Int):  # type: ignore[type-arg]
@@ -50,11 +50,12 @@ class LayerIndex(AxisIndex):
 
 @register
 class Selection(Synced, Widget):
-    """What is looked at: layer, call, and one index per dim. Views read it and write it, never each other.
+    """What is looked at: layer, step, call, and one index per dim. Views read it and write it, never each other.
 
     Each index is an Int trait: set it, observe it, link it. ``layer`` also takes a name
-    (``selection.layer = "layer1.0.conv1"``). When layer or call changes, the other indices move into the
-    selected record: an index past its end becomes the last one, an axis that the record lacks becomes 0.
+    (``selection.layer = "layer1.0.conv1"``). When layer, step or call changes, the other indices move into the
+    selected record: an index past its end becomes the last one, an axis that the record lacks becomes 0. In a step in
+    which the layer did not run they keep to the nearest step in which it did.
 
     Raises:
         SelectionError: for an index outside the selected record, or a name that no layer has. Values that come
@@ -67,7 +68,10 @@ class Selection(Synced, Widget):
 
     store: Any = Instance(Widget, help="The FrameStore whose catalog the indices refer to.").tag(**widget_serialization)
     layer: Any = LayerIndex(0, help="Layer: position in execution order, 0 .. number of layers - 1, or its name.")
-    call: Any = AxisIndex(0, help="Which call of the layer's module, 0 = first.")
+    step: Any = AxisIndex(
+        0, help="Step: which call of the whole model, of a training or generation loop say, 0 = first."
+    )
+    call: Any = AxisIndex(0, help="Which call of the layer's module within the step, 0 = first.")
     sample: Any = AxisIndex(0, help="Position along batch, 0 = first.")
     channel: Any = AxisIndex(0, help="Position along channel, 0 = first.")
     time: Any = AxisIndex(0, help="Position along time: the timestep, 0 = first.")
@@ -75,7 +79,6 @@ class Selection(Synced, Widget):
     query: Any = AxisIndex(0, help="Position along query, 0 = first.")
     key: Any = AxisIndex(0, help="Position along key, 0 = first.")
     slot: Any = AxisIndex(0, help="Position along slot, 0 = first.")
-    step: Any = AxisIndex(0, help="Position along step: one recorded forward after another, 0 = first.")
     depth: Any = AxisIndex(0, help="Position along depth (of a 3-d convolution), 0 = first.")
     axis: Any = AxisIndex(0, help="Position along the first dim that has no name of its own, 0 = first.")
     axis2: Any = AxisIndex(0, help="Position along the second dim that has no name of its own, 0 = first.")
@@ -88,15 +91,13 @@ class Selection(Synced, Widget):
 
     @property
     def record(self) -> int:
-        """Index of the selected record in ``cache.records``; -1 when nothing was recorded."""
+        """Index of the selected record in ``cache.records``; -1 when the layer did not run in the selected step."""
         layers = self._layers()
-        if not layers:
-            return -1
-        calls = layers[self.layer]["records"]
-        return int(calls[min(self.call, len(calls) - 1)])
+        calls = layers[self.layer]["records"][self.step] if layers else []
+        return int(calls[min(self.call, len(calls) - 1)]) if calls else -1
 
     def extent(self, axis: str) -> int:
-        """Number of positions of an axis in the selected record; 0 when the record lacks it.
+        """Number of positions of an axis in the selected record (see the class); 0 when the record lacks it.
 
         Raises:
             SelectionError: for a name that is no axis.
@@ -106,9 +107,14 @@ class Selection(Synced, Widget):
         layers = self._layers()
         if axis == "layer" or not layers:
             return len(layers)
+        steps = layers[self.layer]["records"]
+        if axis == "step":
+            return len(steps)
+        calls = nearest_calls(steps, self.step)
         if axis == "call":
-            return len(layers[self.layer]["records"])
-        return int(self.store.catalog["records"][self.record]["extents"].get(axis, 0))
+            return len(calls)
+        record = calls[min(self.call, len(calls) - 1)]
+        return int(self.store.catalog["records"][record]["extents"].get(axis, 0))
 
     def find_layer(self, name: str) -> int:
         """Position of the first layer with this name (a path, or a path with its item such as ``enc[1]``)."""
@@ -122,7 +128,7 @@ class Selection(Synced, Widget):
 
     def __repr__(self) -> str:
         at = ", ".join(
-            f"{axis}={getattr(self, axis)}" for axis in ("channel", "time", "sample") if self.extent(axis) > 1
+            f"{axis}={getattr(self, axis)}" for axis in ("step", "channel", "time", "sample") if self.extent(axis) > 1
         )
         return f"Selection({self.path!r}{', ' if at else ''}{at})"
 
@@ -137,7 +143,7 @@ class Selection(Synced, Widget):
         where = "the cache" if axis == "layer" else repr(self.path)
         raise SelectionError(f"{axis} {value} is not in {where}; expected 0 .. {last}.")
 
-    @observe("layer", "call")
+    @observe("layer", "step", "call")
     def _move_into_record(self, change: Bunch) -> None:
         with self.hold_sync():
             for axis in AXES[1:]:
@@ -148,3 +154,9 @@ class Selection(Synced, Widget):
     def _layers(self) -> list[dict[str, Any]]:
         catalog = self.store.catalog if self.store is not None else {}
         return list(catalog.get("layers", ()))
+
+
+def nearest_calls(steps: list[list[int]], step: int) -> list[int]:
+    """A layer's records by call in this step; where it did not run, in the nearest step before, else after."""
+    before = reversed(steps[: step + 1])
+    return next((calls for calls in (*before, *steps[step + 1 :]) if calls), [])

@@ -120,7 +120,7 @@ export class ActivationExplorerView extends VBoxView {
     if (axis !== 'layer') {
       return `${countText(index)} of ${countText(extent)}`;
     }
-    const layer = selection.place()?.layer;
+    const layer = selection.layer();
     return `${layer?.label ?? ''}, ${layer?.module_type ?? ''}, ${countText(index + 1)} of ${countText(extent)}`;
   }
 

@@ -30,6 +30,12 @@ export interface Histogram {
   sampled: boolean;
 }
 
+/** Smallest and largest finite value; null: there is none. */
+export interface Ends {
+  min: number | null;
+  max: number | null;
+}
+
 /** The selected record: `index` is its number in the recording. */
 export interface Place {
   index: number;
@@ -42,6 +48,23 @@ export interface CellValue {
   text: string;
   number: number | null;
   index: number[];
+}
+
+/** A layer's records by call in a step; where it did not run, in the nearest step before, else after. */
+export function nearestCalls(layer: LayerEntry, step: number): number[] {
+  const steps = layer.records;
+  for (let before = Math.min(step, steps.length - 1); before >= 0; before--) {
+    if (steps[before].length > 0) {
+      return steps[before];
+    }
+  }
+  return steps.find((calls) => calls.length > 0) ?? [];
+}
+
+/** Number of a layer's record in a step and call (the last call, where there are fewer); undefined: it did not run. */
+export function recordAt(layer: LayerEntry, step: number, call: number): number | undefined {
+  const calls = layer.records[step] ?? [];
+  return calls[Math.min(call, calls.length - 1)];
 }
 
 /** A catalog of nothing: what a store shows before its state has arrived. */

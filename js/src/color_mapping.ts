@@ -1,7 +1,7 @@
 /**
  * ColorMapping: how values become colours, decided in the browser.
  *
- * In: mode, typed numbers, colour map; the selected record's statistics. Out: the effective range and the table
+ * In: mode, typed numbers, colour map; the selected record's statistics, or what of it has come. Out: the effective range and the table
  * code -> pixel. Event: 'recolor' when mode, vmin, vmax or colormap changed.
  *
  * vmin and vmax show the range in force in every mode, so that the number boxes tied to them do. A change that
@@ -10,7 +10,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import type { Catalog, Frame, Place, StatsEntry } from './catalog';
+import type { Catalog, Ends, Frame, Place } from './catalog';
 import { colorMappingDefaults } from './generated/traits';
 import type { ColorMappingState } from './generated/traits';
 import {
@@ -28,11 +28,11 @@ import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
 type Range = [number, number];
-type Ends = { min: number | null; max: number | null };
 
 /** Digits of the numbers that the boxes show while they follow the range; the range itself is not rounded. */
 const BOX_DIGITS = 6;
 const NOTHING_FINITE: Range = [0, 1];
+const WEIGHTS: Range = [0, 1]; // of attention: every head and every layer in the same colours
 const SEQUENTIAL_MAP = 'viridis';
 const DIVERGING_MAP = 'vik';
 
@@ -69,7 +69,7 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
     if (selection) {
       this.listenTo(selection, 'place', this.followRange);
       this.listenTo(selection, 'change', this.followFrame);
-      this.listenTo(selection.store, 'pages', this.followFrame);
+      this.listenTo(selection.store, 'pages', this.followPages);
     }
     this.followRange();
   }
@@ -80,20 +80,23 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
 
   /** Effective vmin, vmax for a record; `frame` decides in mode 'frame' (without one: the record's range). */
   range(place: Place, frame: Frame | null): Range {
-    const stats = place.record.stats;
+    const known = place.record.stats ?? this.selection.store.seenRange(place.index);
     switch (this.trait('mode')) {
       case 'fixed':
         return [this.trait('vmin'), this.trait('vmax')];
       case 'frame':
-        return frame ? between({ min: frame.lo, max: frame.hi }) : between(stats);
+        return frame ? between({ min: frame.lo, max: frame.hi }) : between(known);
       case 'all':
-        return between(ends(this.selection.store.catalog));
+        return between(ends(this.selection.store.catalog) ?? known);
       case 'symmetric':
-        return aroundZero(stats);
+        return aroundZero(known);
       case 'layer':
-        return between(stats);
+        return between(known);
       case 'auto':
-        return hasBothSigns(stats) ? aroundZero(stats) : between(stats);
+        if (place.layer.kind === 'attention') {
+          return WEIGHTS;
+        }
+        return hasBothSigns(known) ? aroundZero(known) : between(known);
     }
   }
 
@@ -143,6 +146,13 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
   /** In mode 'frame' every step of the cursor has a range of its own; the other modes follow 'place' alone. */
   private followFrame(): void {
     if (this.trait('mode') === 'frame') {
+      this.followRange();
+    }
+  }
+
+  /** A record without statistics has the range of what has come of it. */
+  private followPages(): void {
+    if (this.trait('mode') === 'frame' || !this.selection.place()?.record.stats) {
       this.followRange();
     }
   }
@@ -206,18 +216,17 @@ function inBox(value: number): number {
   return Number(value.toPrecision(BOX_DIGITS));
 }
 
-function ends(catalog: Catalog): Ends {
-  return { min: catalog.lo, max: catalog.hi };
+/** Null when no record has statistics. */
+function ends(catalog: Catalog): Ends | null {
+  return catalog.lo === null || catalog.hi === null ? null : { min: catalog.lo, max: catalog.hi };
 }
 
-function between(stats: Ends | StatsEntry | null): Range {
-  const { min, max } = stats ?? { min: null, max: null };
+function between({ min, max }: Ends): Range {
   const finite = min !== null && max !== null && Number.isFinite(min) && Number.isFinite(max);
   return finite ? [min, max] : NOTHING_FINITE;
 }
 
-function aroundZero(stats: Ends | StatsEntry | null): Range {
-  const { min, max } = stats ?? { min: null, max: null };
+function aroundZero({ min, max }: Ends): Range {
   if (min === null || max === null) {
     return NOTHING_FINITE;
   }
@@ -225,6 +234,6 @@ function aroundZero(stats: Ends | StatsEntry | null): Range {
   return [-reach, reach];
 }
 
-function hasBothSigns(stats: Ends | null): boolean {
-  return stats !== null && stats.min !== null && stats.max !== null && stats.min < 0 && stats.max > 0;
+function hasBothSigns({ min, max }: Ends): boolean {
+  return min !== null && max !== null && min < 0 && max > 0;
 }

@@ -210,7 +210,7 @@ export class ContactSheetView extends DrawnView<ContactSheetState> {
     const place = this.selection?.place() ?? null;
     const [first, count] = this.span();
     const source = place && count > 0 && this.selection ? tileSource(place, this.selection, this.colors) : null;
-    setText(this.note, source ? '' : place ? 'no channels in this output' : 'nothing was recorded');
+    setText(this.note, source ? '' : this.emptyText(place));
     this.tiles.hidden = !source;
     this.pager.hidden = !source || this.order.length <= this.perPage;
     if (!place || !source) {
@@ -222,6 +222,12 @@ export class ContactSheetView extends DrawnView<ContactSheetState> {
     this.buttons[0].disabled = first === 0;
     this.buttons[1].disabled = first + count >= this.order.length;
     this.moveRing();
+  }
+
+  /** Where there is no record, the picture and the record line say why; a third time would be noise. */
+  private emptyText(place: Place | null): string {
+    const what = place?.layer.kind === 'attention' ? 'these weights' : 'this output';
+    return place ? `no channels in ${what}` : '';
   }
 
   /** Draws the tiles of one page; returns how many of them are not here yet. */

@@ -9,7 +9,7 @@
 import type { WidgetModel } from '@jupyter-widgets/base';
 
 import { EMPTY_CATALOG } from './catalog';
-import type { Catalog, CellValue, Frame, Histogram, PageKind } from './catalog';
+import type { Catalog, CellValue, Ends, Frame, Histogram, PageKind } from './catalog';
 import { CellValues } from './cell_values';
 import type { ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
@@ -29,6 +29,7 @@ import type { ModelOptions } from './state_model';
 export const SAVED_PAGES_BYTES = 4_000_000;
 /** Missed pages remembered beyond those around the cursors: what views asked for last. */
 const MAX_MISSES = 32;
+const NOTHING_SEEN: Ends = { min: null, max: null };
 const NO_KERNEL = 'This picture is not in the page, and there is no kernel to ask for it.';
 
 type KernelMessage = PageAnswer | ValueAnswer;
@@ -46,6 +47,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private declare cursors: Set<SelectionModel>;
   private declare missed: Map<string, PageName>;
   private declare planned: ReadonlySet<string>;
+  private declare seen: Map<number, Ends>; // finite range of the pages of a record without statistics
   private declare readCatalog: FrameStoreState['catalog'];
   private declare lastId: number;
 
@@ -58,6 +60,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     this.cursors = new Set();
     this.missed = new Map();
     this.planned = new Set();
+    this.seen = new Map();
     this.readCatalog = this.trait('catalog');
     this.lastId = 0;
     this.cellValues = new CellValues((question) => this.post({ ...question }));
@@ -117,6 +120,11 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   histogram(record: number): Histogram | null {
     const page = this.catalog.records[record]?.frame ? this.pageOrAsk({ record, kind: 'histogram', page: 0 }) : null;
     return page && { counts: page.data as Float64Array, lo: page.lo[0], hi: page.hi[0], sampled: page.sampled };
+  }
+
+  /** Finite range of what has come of a record without statistics; it grows with the pages. */
+  seenRange(record: number): Ends {
+    return this.seen.get(record) ?? NOTHING_SEEN;
   }
 
   /** Whether every frame of a record is here: it can then be scrubbed without the kernel. */
@@ -254,8 +262,21 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
 
   private takeIn(page: Page): void {
     this.missed.delete(pageId(page));
+    this.noteRange(page);
     this.held.add(page, this.trait('budget_bytes'), this.planned);
     this.trigger('pages', page.record, page.kind);
+  }
+
+  private noteRange(page: Page): void {
+    const ranged = page.kind === 'frame' || page.kind === 'histogram';
+    if (ranged && !this.catalog.records[page.record]?.stats) {
+      const { min, max } = this.seenRange(page.record);
+      const [lows, highs] = [page.lo, page.hi].map((ends) => [...ends].filter(Number.isFinite));
+      if (lows.length > 0) {
+        const [low, high] = [Math.min(...lows), Math.max(...highs)];
+        this.seen.set(page.record, { min: Math.min(min ?? low, low), max: Math.max(max ?? high, high) });
+      }
+    }
   }
 
   /** A new catalog makes every held page void; pages that came together with it are kept. */
@@ -264,6 +285,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
       this.readCatalog = this.trait('catalog');
       this.held.clear();
       this.missed.clear();
+      this.seen.clear();
       this.requests.reset();
     }
     this.takeInPages();
@@ -310,11 +332,18 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     const near = plans.flatMap((plan) => plan.near);
     this.planned = new Set([...visible, ...near].map(pageId));
     const wanted = new Map<string, PageName>();
-    for (const name of [...visible, ...[...this.missed.values()].reverse(), ...near]) {
+    for (const name of [...visible, ...this.stillMissed(), ...near]) {
       if (!this.held.has(name) && !this.requests.isRefused(name)) {
         wanted.set(pageId(name), name);
       }
     }
     return [...wanted.values()];
+  }
+
+  /** What views missed, the last first; of what would be computed again only what a cursor is still at. */
+  private stillMissed(): PageName[] {
+    const looked = new Set([...this.cursors].map((cursor) => cursor.place()?.index));
+    const missed = [...this.missed.values()].reverse();
+    return missed.filter(({ record }) => looked.has(record) || !this.catalog.records[record]?.on_demand);
   }
 }

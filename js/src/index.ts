@@ -2,6 +2,7 @@
 
 export * from './activation_explorer';
 export * from './axis_range';
+export * from './cache_summary';
 export * from './catalog';
 export * from './channel_series';
 export * from './choice_link';

@@ -105,7 +105,7 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
     const layer = this.layers[position];
     const label = layer ? layer.label : 'no layers';
     if (this.path.textContent !== label) {
-      this.path.replaceChildren(...headAndTail(label));
+      this.path.replaceChildren(...headAndTail(label, layer?.kind));
     }
     this.path.title = layer?.label ?? '';
     const count = `${countText(position + 1)} of ${countText(this.layers.length)}`;
@@ -154,7 +154,7 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
   }
 
   private option(layer: number, place: number): HTMLElement {
-    const { label, module_type } = this.layers[layer];
+    const { label, kind, module_type } = this.layers[layer];
     const option = element('li', 'memviz-picker-option');
     option.id = `${this.list.id}-${layer}`;
     option.dataset.layer = String(layer);
@@ -163,7 +163,7 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
     option.setAttribute('aria-setsize', String(this.found.length));
     option.setAttribute('aria-posinset', String(place + 1));
     const path = element('span', 'memviz-picker-path');
-    path.append(...headAndTail(label));
+    path.append(...headAndTail(label, kind));
     option.append(path, element('span', 'memviz-picker-facts', ` · ${module_type}`));
     option.title = label;
     return option;
@@ -214,8 +214,12 @@ function keepInView(list: HTMLElement, option: HTMLElement): void {
   }
 }
 
-/** A path in two parts: where there is little room the head is cut, for the tail tells one layer from the next. */
-function headAndTail(path: string): HTMLElement[] {
-  const cut = Math.max(Math.ceil(path.length / 2), path.length - TAIL_CHARACTERS);
-  return [element('span', 'memviz-picker-head', path.slice(0, cut)), element('span', 'memviz-picker-tail', path.slice(cut))];
+/**
+ * A label in two parts: where there is little room the head is cut, for the tail tells one layer from the next. What
+ * kind of record it is (" attention") comes after the path and is never cut.
+ */
+function headAndTail(label: string, kind = 'output'): HTMLElement[] {
+  const path = label.endsWith(` ${kind}`) ? label.length - kind.length - 1 : label.length;
+  const cut = Math.max(Math.ceil(path / 2), path - TAIL_CHARACTERS);
+  return [element('span', 'memviz-picker-head', label.slice(0, cut)), element('span', 'memviz-picker-tail', label.slice(cut))];
 }

@@ -9,6 +9,9 @@ import { integerTicks } from './paint';
 const SIDE_OFFSET = '46px';
 const FOOT_OFFSET = '36px';
 
+// numbers of four digits beside each other, in a picture as narrow as a notebook beside an open side bar
+const MOST_LONG_NUMBERS = 5;
+
 /** "height", or "height (1 of 8 shown)" where one cell stands for several of the tensor. */
 export function axisLabel(dim: string, pool: number): string {
   return dim && pool > 1 ? `${dim} (1 of ${countText(pool)} shown)` : dim;
@@ -21,14 +24,16 @@ export function labelAxis(axis: WidgetModel | null, label: string, domain: Array
   }
   const ends = [Number(domain[0]), Number(domain[domain.length - 1])];
   const [first, last] = ends.every(Number.isFinite) ? [Math.min(...ends), Math.max(...ends)] : [0, size - 1];
-  const ticks = integerTicks(Math.max(first, 0), Math.min(last, Math.max(size - 1, 0)));
+  const upright = ['left', 'right'].includes(axis.get('side') as string);
+  const most = !upright && size > 1000 ? MOST_LONG_NUMBERS : undefined;
+  const ticks = integerTicks(Math.max(first, 0), Math.min(last, Math.max(size - 1, 0)), most);
   const shown = Array.from((axis.get('tick_values') as ArrayLike<number> | null) ?? []);
   if (shown.length !== ticks.length || shown.some((tick, i) => tick !== ticks[i])) {
     axis.set('tick_values', Float64Array.from(ticks));
   }
   axis.set('label', label);
   if (!axis.get('label_offset')) {
-    axis.set('label_offset', ['left', 'right'].includes(axis.get('side') as string) ? SIDE_OFFSET : FOOT_OFFSET);
+    axis.set('label_offset', upright ? SIDE_OFFSET : FOOT_OFFSET);
   }
   if (!axis.get('tick_format')) {
     axis.set('tick_format', 'd');

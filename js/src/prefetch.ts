@@ -4,6 +4,7 @@
  * In: the catalog and a cursor. Out: the visible pages, then the pages that a scrub is likely to reach next.
  */
 
+import { recordAt } from './catalog';
 import type { Catalog, PictureEntry, Place } from './catalog';
 import { pageId } from './pages';
 import type { PageName } from './pages';
@@ -12,6 +13,7 @@ import type { PageName } from './pages';
 export interface Cursor {
   place(): Place | null;
   layerIndex(): number;
+  stepIndex(): number;
   callIndex(): number;
   flat(picture: PictureEntry, replace?: Record<string, number>): number;
 }
@@ -159,14 +161,12 @@ function* outward(
   }
 }
 
-/** The page under the cursor's indices and its tiles, for the next and the previous layer. */
+/** The page under the cursor's indices and its tiles, for the next and the previous layer, step and call. */
 function* neighbourPages(catalog: Catalog, cursor: Cursor): Generator<PageName> {
-  for (const step of [1, -1]) {
-    const layer = catalog.layers[cursor.layerIndex() + step];
-    if (layer === undefined) {
-      continue;
-    }
-    const index = layer.records[Math.min(cursor.callIndex(), layer.records.length - 1)];
+  if (catalog.records.some((record) => record.on_demand)) {
+    return; // what the budget did not hold is computed again for whoever asks: never for a guess
+  }
+  for (const index of neighbours(catalog, cursor)) {
     for (const kind of ['frame', 'sheet'] as const) {
       const name = pageAtCursor(index, catalog.records[index][kind], kind, cursor);
       if (name !== null) {
@@ -174,4 +174,19 @@ function* neighbourPages(catalog: Catalog, cursor: Cursor): Generator<PageName> 
       }
     }
   }
+}
+
+/** Records one step of a slider away, each once, without the selected one. */
+function neighbours(catalog: Catalog, cursor: Cursor): Set<number> {
+  const [layer, step, call] = [cursor.layerIndex(), cursor.stepIndex(), cursor.callIndex()];
+  const found = new Set<number>();
+  for (const [layers, steps, calls] of [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]]) {
+    const entry = catalog.layers[layer + layers];
+    const index = entry && recordAt(entry, step + steps, call + calls);
+    if (index !== undefined) {
+      found.add(index);
+    }
+  }
+  found.delete(cursor.place()?.index ?? -1); // the last call has none after it
+  return found;
 }

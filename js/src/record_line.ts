@@ -2,7 +2,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import type { PictureEntry, RecordEntry } from './catalog';
+import type { PictureEntry, RecordEntry, StatsEntry } from './catalog';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
 import { recordLineDefaults } from './generated/traits';
 import type { RecordLineState } from './generated/traits';
@@ -19,25 +19,29 @@ export class RecordLineModel extends DrawnModel<RecordLineState> {
   }
 }
 
+/** What a record costs that the budget did not hold. A fact, no warning. */
+export const ON_DEMAND = 'over the budget: recomputed or read from disk when looked at';
+
 /** "(1, 64, 112, 112) batch × channel × height × width", "float32", "3.1 MiB", "min −2.1 max 3.4 ...": the parts of the line. */
 export function recordFacts(record: RecordEntry): string[] {
   const { shape, dims, dtype, nbytes, stats } = record;
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
   const facts = [[tuple, dims.join(' × ')].filter(Boolean).join(' '), dtype, byteText(nbytes)];
-  if (!stats) {
-    return facts;
-  }
+  return [...facts, ...(stats ? statsFacts(stats) : []), record.on_demand ? ON_DEMAND : ''].filter(Boolean);
+}
+
+function statsFacts(stats: StatsEntry): string[] {
   const numbers = (['min', 'max', 'mean', 'std'] as const)
     .map((name) => [name, stats[name]] as const)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name} ${approximately(Number(value))}`);
-  facts.push(numbers.join(' '), `${shareText(stats.zeros)} zeros`);
+  const facts = [numbers.join(' '), `${shareText(stats.zeros)} zeros`];
   for (const [count, name] of [[stats.nan, 'NaN'], [stats.posinf, '+Inf'], [stats.neginf, '−Inf']] as const) {
     if (count > 0) {
       facts.push(`${countText(count)} ${name}`);
     }
   }
-  return facts.filter(Boolean);
+  return facts;
 }
 
 /** What a pooled picture hides: "1 of 8 × 8 cells shown: largest |x|"; "" when every cell is there. */
@@ -76,7 +80,7 @@ export class RecordLineView extends DrawnView<RecordLineState> {
 
   protected draw(): void {
     const place = this.selection?.place() ?? null;
-    this.showFacts(place ? recordFacts(place.record) : ['nothing was recorded']);
+    this.showFacts(place ? recordFacts(place.record) : [this.selection?.absence() ?? '']);
     const messages = this.currentMessages();
     const shown = [...this.messages.children].map((line) => line.textContent);
     if (messages.join('\n') !== shown.join('\n')) {
@@ -97,15 +101,15 @@ export class RecordLineView extends DrawnView<RecordLineState> {
   private currentMessages(): string[] {
     const store = this.selection?.store;
     const place = this.selection?.place();
+    const notices = (store?.trait('notice') ?? '').split('\n').filter(Boolean);
     if (!store || !place) {
-      return [];
+      return notices;
     }
     const { record } = place;
     const pooling = record.message.includes('largest |x|') ? '' : poolingNote(record.frame);
     const flat = record.frame && this.selection?.flat(record.frame);
     const missing = flat !== null && flat !== undefined && store.frame(place.index, 'frame', flat) === null;
     const refusal = missing ? store.refusal(place.index, 'frame') : '';
-    const notices = (store.trait('notice') ?? '').split('\n');
     const messages = [record.message, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];
     return [...new Set(messages.filter(Boolean))];
   }

@@ -7,7 +7,8 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import type { Catalog, PictureEntry, Place } from './catalog';
+import { nearestCalls, recordAt } from './catalog';
+import type { Catalog, LayerEntry, PictureEntry, Place } from './catalog';
 import { selectionDefaults } from './generated/traits';
 import type { SelectionState } from './generated/traits';
 import type { FrameStoreModel } from './frame_store';
@@ -16,7 +17,7 @@ import type { ModelOptions } from './state_model';
 
 export type Axis = Exclude<keyof SelectionState, 'store'>;
 
-/** layer and call first: they decide what the others may be. */
+/** layer, step and call first, in this order: each decides what the ones after it may be. */
 const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && name !== 'store') as Axis[];
 
 /** The kernel hears of a move this much later: its answers, two for each message, would come before the picture. */
@@ -25,7 +26,7 @@ export const KERNEL_LAG_MS = 40;
 export class SelectionModel extends StateModel<SelectionState> {
   static override serializers = { ...StateModel.serializers, store: { deserialize: unpack_models } };
 
-  private declare selectedRecord: number;
+  private declare selected: string; // the record that 'place' was last said for
   private declare followedStore: FrameStoreModel | null;
   private declare lag: number;
   private declare setting: boolean; // undefined until the first set, which comes before initialize
@@ -43,9 +44,9 @@ export class SelectionModel extends StateModel<SelectionState> {
     this.fromKernel = false;
     this.unsent = new Set();
     this.listenTo(this, AXES.map((axis) => `change:${axis}`).join(' '), this.noteUnsent);
-    this.selectedRecord = this.place()?.index ?? -1;
+    this.selected = this.selectedName();
     this.followedStore = null;
-    this.listenTo(this, 'change:layer change:call', this.announcePlace);
+    this.listenTo(this, 'change:layer change:step change:call', this.announcePlace);
     this.listenTo(this, 'change:store', this.followStore);
     this.followStore();
   }
@@ -54,26 +55,40 @@ export class SelectionModel extends StateModel<SelectionState> {
     return this.trait('store');
   }
 
-  /** The selected record; null when there is no store or nothing was recorded. */
-  place(): Place | null {
-    const catalog = catalogOf(this.store);
-    const layer = catalog?.layers[this.trait('layer')];
-    if (!catalog || !layer) {
-      return null;
-    }
-    const index = layer.records[Math.min(this.trait('call'), layer.records.length - 1)];
-    const record = catalog.records[index];
-    return record ? { index, record, layer } : null;
+  /** The selected layer; null when there is no store or nothing was recorded. */
+  layer(): LayerEntry | null {
+    return catalogOf(this.store)?.layers[this.trait('layer')] ?? null;
   }
 
-  /** Positions along an axis of the selected record; also 'layer' and 'call'. 0: the record has no such axis. */
+  /** The selected record; null when there is none: `absence` says why. */
+  place(): Place | null {
+    const layer = this.layer();
+    const index = layer ? recordAt(layer, this.trait('step'), this.trait('call')) : undefined;
+    const record = index === undefined ? undefined : catalogOf(this.store)?.records[index];
+    return layer && record && index !== undefined ? { index, record, layer } : null;
+  }
+
+  /** Why there is no record: "conv1 did not run in step 3". */
+  absence(): string {
+    const layer = this.layer();
+    return layer ? `${layer.label} did not run in step ${this.trait('step')}` : 'nothing was recorded';
+  }
+
+  /**
+   * Positions along an axis of the selected record; also 'layer', 'step' and 'call'. 0: the record has no such axis.
+   * In a step without a record they are those of the nearest step with one: sliders keep their place on the way past it.
+   */
   extent(axis: string): number {
     const catalog = catalogOf(this.store);
-    return catalog ? extentIn(catalog, this.trait('layer'), this.trait('call'), axis) : 0;
+    return catalog ? extentIn(catalog, this.attributes as SelectionState, axis) : 0;
   }
 
   layerIndex(): number {
     return this.trait('layer');
+  }
+
+  stepIndex(): number {
+    return this.trait('step');
   }
 
   callIndex(): number {
@@ -153,7 +168,7 @@ export class SelectionModel extends StateModel<SelectionState> {
     }
   }
 
-  /** `given` with every index moved into the record that it selects; layer and call come first, so do their events. */
+  /** `given` with every index moved into the record that it selects; layer, step and call come first, so do their events. */
   private insideRecord(given: Partial<SelectionState>): Partial<SelectionState> {
     const next = { ...(this.attributes as SelectionState), ...given };
     const catalog = catalogOf(next.store);
@@ -164,8 +179,7 @@ export class SelectionModel extends StateModel<SelectionState> {
     for (const axis of AXES) {
       const wished = next[axis];
       if (typeof wished === 'number') {
-        const extent = extentIn(catalog, moved.layer ?? 0, moved.call ?? 0, axis);
-        moved[axis] = clamp(wished, extent);
+        moved[axis] = clamp(wished, extentIn(catalog, moved, axis));
       }
     }
     return { ...moved, ...withoutAxes(given) };
@@ -191,17 +205,23 @@ export class SelectionModel extends StateModel<SelectionState> {
   }
 
   private catalogChanged(): void {
-    this.selectedRecord = NaN; // unlike every number: even the same index now stands for another record
+    this.selected = 'another catalog'; // even the same index now stands for another record
     this.set({ layer: this.trait('layer') });
     this.announcePlace();
   }
 
   private announcePlace(): void {
-    const index = this.place()?.index ?? -1;
-    if (index !== this.selectedRecord) {
-      this.selectedRecord = index;
+    const name = this.selectedName();
+    if (name !== this.selected) {
+      this.selected = name;
       this.trigger('place');
     }
+  }
+
+  /** Tells one record from another, and one place without a record from another. */
+  private selectedName(): string {
+    const index = this.place()?.index;
+    return index === undefined ? `none in ${this.trait('layer')}, ${this.trait('step')}` : String(index);
   }
 }
 
@@ -210,15 +230,19 @@ function catalogOf(store: FrameStoreModel | null | undefined): Catalog | null {
   return store?.catalog ?? null;
 }
 
-function extentIn(catalog: Catalog, layer: number, call: number, axis: string): number {
-  const entry = catalog.layers[layer];
-  if (axis === 'layer' || !entry) {
+function extentIn(catalog: Catalog, at: Partial<SelectionState>, axis: string): number {
+  const layer = catalog.layers[at.layer ?? 0];
+  if (axis === 'layer' || !layer) {
     return catalog.layers.length;
   }
-  if (axis === 'call') {
-    return entry.records.length;
+  if (axis === 'step') {
+    return layer.records.length;
   }
-  const record = catalog.records[entry.records[Math.min(call, entry.records.length - 1)]];
+  const calls = nearestCalls(layer, at.step ?? 0);
+  if (axis === 'call') {
+    return calls.length;
+  }
+  const record = catalog.records[calls[Math.min(at.call ?? 0, calls.length - 1)]];
   return record?.extents[axis] ?? 0;
 }
 

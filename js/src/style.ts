@@ -101,8 +101,18 @@ const EXPLORER = `
 [data-jp-theme-light='false'] .memviz-explorer { color-scheme: dark; }
 .memviz-colors .widget-text { flex: 0 0 auto; width: auto; }
 .memviz-colors .widget-hbox { flex: 0 1 auto; flex-wrap: wrap; min-width: 0; gap: 4px 14px; overflow: visible; }
-.memviz-colors .widget-text input { width: 6.5em; }
+.memviz-colors .widget-text input { width: 7.5em; }
 .memviz-colors .widget-label, .memviz-side .widget-label { width: auto; min-width: 0; margin-right: 6px; }
+/* beside an open side bar: three buttons and the number must not lie on the slider, nor facts on the layer's name */
+@container memviz (max-width: 400px) {
+  .memviz-axis { grid-template-columns: minmax(0, 1fr) 66px; column-gap: 4px; }
+  .memviz-axis .widget-label { flex-basis: 4.7em; width: 4.7em; }
+  .memviz-axis .slider-container { flex-basis: 40px; min-width: 40px; margin: 0 8px; }
+  .memviz-axis .widget-readout { flex-basis: 2.6em; width: 2.6em; margin-left: 0; padding: 0 2px; }
+  .memviz-axis-layer .widget-hslider { padding-right: 2.6em; }
+  .memviz-axis .widget-play { width: 66px; }
+  .memviz-picker-readout { flex-wrap: wrap; }
+}
 @container memviz (min-width: 800px) {
   .memviz-body { grid-template-columns: minmax(0, 11fr) minmax(250px, 9fr); }
 }
@@ -116,6 +126,7 @@ const PICTURE = `
   position: absolute; inset: 0; display: flex; align-items: center; justify-content: center; padding: 8px 12px;
   overflow: hidden; overflow-wrap: anywhere; text-align: center; color: var(--memviz-muted);
 }
+.memviz-no-picture .axis { visibility: hidden; } /* the ticks of nothing */
 .memviz-band { fill: none; pointer-events: none; shape-rendering: crispEdges; }
 .memviz-band-halo { stroke: #000000; stroke-opacity: 0.65; stroke-width: 3px; }
 .memviz-band-line { stroke: #ffffff; stroke-width: 1px; }
@@ -142,6 +153,10 @@ const PICTURE = `
 `;
 
 const PARTS = `
+.memviz-summary {
+  width: auto; min-width: 0; color: var(--memviz-muted); font-size: 12px; line-height: 1.35; overflow-wrap: anywhere;
+  font-variant-numeric: tabular-nums;
+}
 .memviz-sheet { display: flex; flex-direction: column; gap: 4px; min-width: 0; width: auto; }
 .memviz-sheet-tiles {
   position: relative; padding: 4px; max-height: 560px; overflow: hidden auto; scrollbar-gutter: stable; cursor: pointer; line-height: 0;

@@ -100,6 +100,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.parent.el.classList.add('memviz-figure');
     this.life.onEnd(() => {
       this.holder.remove();
+      this.parent.el.classList.remove('memviz-no-picture');
       this.parent.el.classList.toggle('memviz-figure', this.parent.el.querySelector('.memviz-image-holder') !== null);
     });
   }
@@ -224,8 +225,11 @@ export class TensorImage extends Mark implements ReadPicture {
   private paint(): void {
     const place = this.selection.place();
     const picture = place?.record.frame ?? null;
+    this.figure.classList.toggle('memviz-no-picture', !picture);
     if (!place || !picture) {
-      this.show('message', place ? place.record.message || 'nothing to show' : 'nothing was recorded');
+      const message = place ? place.record.message || 'nothing to show' : this.selection.absence();
+      this.show('message', message);
+      this.holder.setAttribute('aria-label', message); // else that of the picture that is gone
       return;
     }
     const flat = this.selection.flat(picture);

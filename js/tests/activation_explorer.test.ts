@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { ActivationExplorerModel, ActivationExplorerView } from '../src/activation_explorer';
-import { catalogOf, imageRecord, listenerCount, make, picture, world } from './models';
+import { catalogOf, imageRecord, listenerCount, make, picture, stepped, world } from './models';
 import { nextFrame, press, shown } from './page';
 
 const ROW = (axis: string, name: string) => `
@@ -54,6 +54,18 @@ describe('names', () => {
     await nextFrame();
     expect(handle.getAttribute('aria-valuetext')).toBe('0 of 2');
   });
+});
+
+it('names the layer also in a step in which it did not run', async () => {
+  const { selection } = world({ ...catalogOf(imageRecord(1, 2)), layers: [stepped('a', [[0], []])] });
+  const view = shown(ActivationExplorerView, make(ActivationExplorerModel, { selection }));
+  opened = [view];
+  view.el.insertAdjacentHTML('beforeend', ROW('layer', 'layer') + ROW('channel', 'channel'));
+  selection.set('step', 1);
+  await nextFrame();
+  await nextFrame();
+  const said = [...view.el.querySelectorAll('.noUi-handle')].map((handle) => handle.getAttribute('aria-valuetext'));
+  expect(said).toEqual(['a, Conv2d, 1 of 1', '0 of 2']);
 });
 
 describe('keys', () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { AxisRangeModel } from '../src/axis_range';
 import { FrameStoreModel } from '../src/frame_store';
 import { SelectionModel } from '../src/selection';
-import { FakeComm, catalogOf, foreign, imageRecord, listenerCount, make, world } from './models';
+import { FakeComm, catalogOf, foreign, imageRecord, listenerCount, make, stepped, world } from './models';
 
 const catalog = () => catalogOf(imageRecord(2, 16), imageRecord(1, 4));
 
@@ -52,6 +52,28 @@ describe('slider and play button', () => {
     expect(slider.get('max')).toBe(100);
     store.set('catalog', catalog());
     expect(slider.get('max')).toBe(15);
+  });
+});
+
+describe('the sliders of step and call', () => {
+  const steps = () => {
+    const layers = [stepped('a', [[0], [], [1, 2]])];
+    return world({ ...catalogOf(imageRecord(1, 16), imageRecord(1, 4), imageRecord(1, 4)), layers });
+  };
+
+  it('have the steps of the recording, and the calls of the step', () => {
+    const shared = steps();
+    const [step, call] = [controls('step', shared).slider, controls('call', shared).slider];
+    expect([step.get('max'), step.get('disabled'), call.get('disabled')]).toEqual([2, false, true]);
+    shared.selection.set('step', 2);
+    expect([call.get('max'), call.get('disabled')]).toEqual([1, false]);
+  });
+
+  it('keep working in a step in which the layer did not run', () => {
+    const shared = steps();
+    const [step, channel] = [controls('step', shared).slider, controls('channel', shared).slider];
+    shared.selection.set('step', 1);
+    expect([step.get('disabled'), channel.get('disabled'), channel.get('max')]).toEqual([false, false, 15]);
   });
 });
 

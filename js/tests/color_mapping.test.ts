@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Frame } from '../src/catalog';
 import { ColorMappingModel } from '../src/color_mapping';
 import { COLORMAPS } from '../src/generated/colormaps';
-import { FakeComm, catalogOf, framePage, imageRecord, listenerCount, make, stats, world } from './models';
+import { FakeComm, answer, attentionCatalog, catalogOf, framePage, header, imageRecord, layer, listenerCount, make, settled, stats, world } from './models';
 
 const frameOf = (lo: number, hi: number): Frame => ({ codes: new Uint8Array(1), rows: 1, cols: 1, lo, hi });
 
@@ -104,6 +104,46 @@ describe('the range', () => {
     colors.set('colormap', 'cividis');
     expect(colors.mapName(-1, 1)).toBe('cividis');
     expect(colors.color(1, -1, 1)).toBe(`#${COLORMAPS.cividis.slice(-6)}`);
+  });
+});
+
+describe('the range of a record without statistics', () => {
+  const here = { pages: [framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3])] }; // frames 0..1 and 1..2
+  const modes = ['frame', 'layer', 'all', 'symmetric', 'fixed', 'auto'];
+  const ranges = (selection: ReturnType<typeof world>['selection'], frame: Frame | null) =>
+    modes.map((mode) => make(ColorMappingModel, { selection, mode, vmin: 7, vmax: 8 }).range(selection.place()!, frame));
+
+  it('is 0..1 for attention in auto, and that of the pages that are here in the other modes', () => {
+    const { selection } = world(attentionCatalog(), undefined, here);
+    expect(ranges(selection, frameOf(0.25, 0.5))).toEqual([[0.25, 0.5], [0, 2], [0, 2], [-2, 2], [7, 8], [0, 1]]);
+    expect(ranges(selection, null)[0]).toEqual([0, 2]);
+  });
+
+  it('is 0..1 as long as nothing is here', () => {
+    const { selection } = world(attentionCatalog());
+    expect(ranges(selection, null)).toEqual([[0, 1], [0, 1], [0, 1], [0, 1], [7, 8], [0, 1]]);
+  });
+
+  it('is that of the pages in auto too where it is no attention', () => {
+    const { selection } = world({ ...attentionCatalog(), layers: [layer('conv', [0])] }, undefined, here);
+    expect(ranges(selection, null).at(-1)).toEqual([0, 2]);
+  });
+
+  it('grows with the pages, and the number boxes with it', async () => {
+    const comm = new FakeComm();
+    const { store, selection } = world(attentionCatalog(), comm, here);
+    const colors = make(ColorMappingModel, { selection, mode: 'layer' });
+    await settled();
+    const page = header({ record: 0, kind: 'histogram', page: 0 }, [1, 1, 64], 'float64');
+    const buffers = [new Float64Array(64), Float64Array.of(-0.5), Float64Array.of(1.5)];
+    answer(store, { type: 'page', id: comm.custom[0].id, ...page }, buffers);
+    expect([colors.get('vmin'), colors.get('vmax'), colors.get('mode')]).toEqual([-0.5, 2, 'layer']);
+  });
+
+  it('is forgotten with the catalog', () => {
+    const { store, selection } = world(attentionCatalog(), undefined, here);
+    store.set('catalog', { ...attentionCatalog(), layers: [layer('conv', [0])] });
+    expect(ranges(selection, null)[1]).toEqual([0, 1]);
   });
 });
 

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { RecordEntry } from '../src/catalog';
 import { ContactSheetModel, ContactSheetView } from '../src/contact_sheet';
 import { NEUTRAL_PIXEL } from '../src/paint';
-import { catalogOf, framePage, header, imageRecord, listenerCount, make, picture, world } from './models';
+import { attentionCatalog, catalogOf, framePage, header, imageRecord, listenerCount, make, picture, stepped, world } from './models';
 import { all, colorsOf, fakeCanvas, nextFrame, pixelsOf, press, shown, texts } from './page';
 
 beforeEach(fakeCanvas);
@@ -70,6 +70,15 @@ describe('tiles', () => {
     await nextFrame();
     expect([canvas.dataset.painted, canvas.dataset.selected]).toEqual(['1', '3']);
     expect(ring.style.left).not.toBe(before);
+  });
+
+  it('give way to one line for weights of attention and where the layer did not run', async () => {
+    const { selection, store } = world(attentionCatalog());
+    const view = shown(ContactSheetView, make(ContactSheetModel, { selection, colors: colorsOf(selection) }));
+    expect(texts(view.el, '.memviz-note')).toEqual(['no channels in these weights']);
+    store.set('catalog', { ...attentionCatalog(), layers: [stepped('conv', [[], [0]])] });
+    await nextFrame();
+    expect(texts(view.el, '.memviz-note')).toEqual(['']);
   });
 
   it('give way to one line where a layer has no channels', async () => {

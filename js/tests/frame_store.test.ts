@@ -4,7 +4,7 @@ import { VALUE_WAIT_MS } from '../src/cell_values';
 import { FrameStoreModel } from '../src/frame_store';
 import { REQUEST_WAIT_MS, WAITING_NOTICE_MS } from '../src/page_requests';
 import type { PageName } from '../src/pages';
-import { FakeComm, answer, answerAll, catalogOf, framePage, header, imageRecord, make, settled, stats, world } from './models';
+import { FakeComm, answer, answerAll, catalogOf, framePage, header, imageRecord, make, settled, stats, stepped, world } from './models';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -54,6 +54,45 @@ describe('asking for pages', () => {
     await settled();
     const frames = wantsOf(comm.custom[0]).filter((want) => want.includes('frame'));
     expect(frames).toEqual(['0/frame/2', '0/frame/3', '0/frame/1', '0/frame/4', '0/frame/0', '0/frame/5']);
+  });
+
+  it('asks for the neighbouring steps and calls after the selected record', async () => {
+    const comm = new FakeComm();
+    const records = [imageRecord(1, 1), imageRecord(1, 1), imageRecord(1, 1), imageRecord(1, 1)];
+    const { selection } = world({ ...catalogOf(...records), layers: [stepped('a', [[0], [1, 2], [], [3]])] }, comm);
+    selection.set({ step: 1 });
+    await settled();
+    expect(wantsOf(comm.custom[0])).toEqual(['1/frame/0', '1/histogram/0', '0/frame/0', '2/frame/0']);
+  });
+
+  it('asks for nothing in a step in which the layer did not run', async () => {
+    const comm = new FakeComm();
+    const layers = [stepped('a', [[0], []])];
+    const { selection } = world({ ...catalogOf(imageRecord(1, 1)), layers }, comm, { pages: [] });
+    selection.set({ step: 1 });
+    await settled();
+    expect(comm.custom).toEqual([]);
+  });
+
+  it('has nothing computed again for a guess', async () => {
+    const comm = new FakeComm();
+    world(catalogOf(imageRecord(1, 1), { ...imageRecord(1, 1), kept: false, on_demand: true }), comm);
+    await settled();
+    expect(wantsOf(comm.custom[0])).toEqual(['0/frame/0', '0/histogram/0']);
+  });
+
+  it('has nothing computed again that was scrubbed past', async () => {
+    const comm = new FakeComm();
+    const again = { ...imageRecord(1, 1), kept: false, on_demand: true };
+    const { store, selection } = world(catalogOf(again, again, again), comm);
+    await settled();
+    for (const layer of [1, 2]) {
+      selection.set({ layer });
+      store.frame(layer, 'frame', 0); // as a view does when it draws
+    }
+    answerAll(store, comm.custom[0]);
+    await settled();
+    expect(wantsOf(comm.custom[1])).toEqual(['2/frame/0', '2/histogram/0']);
   });
 
   it('says when a whole record is here', async () => {

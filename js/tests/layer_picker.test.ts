@@ -38,6 +38,14 @@ it('shows names as text, whatever they contain', () => {
   expect(view.el.querySelector('b')).toBeNull();
 });
 
+it('never cuts the word that tells attention from output', () => {
+  const path = 'encoder.layers.0.self_attn';
+  const layers = [{ ...layer(`${path} attention`, [0]), path, kind: 'attention' }];
+  const { selection } = world({ layers, records: [imageRecord(1, 2)], lo: 0, hi: 1 });
+  const view = shown(LayerPickerView, make(LayerPickerModel, { selection }));
+  expect(texts(view.el, '.memviz-picker-head, .memviz-picker-tail')).toEqual(['encoder.layer', 's.0.self_attn attention']);
+});
+
 it('finds layers by a part of path or type, in any case', () => {
   const layers = [layer('Layer1.conv', [0]), { ...layer('fc', [0]), module_type: 'Linear' }];
   expect(['CONV', 'linear', 'x', ''].map((query) => findLayers(layers, query))).toEqual([[0], [1], [], [0, 1]]);

@@ -79,6 +79,7 @@ export function imageRecord(samples: number, channels: number, framesPerPage = 2
     dtype: 'float32',
     nbytes: samples * channels * 24,
     kept: true,
+    on_demand: false,
     message: '',
     stats: stats(-1, 3),
     extents: { sample: samples, channel: channels },
@@ -97,8 +98,32 @@ export function imageRecord(samples: number, channels: number, framesPerPage = 2
   };
 }
 
-export function layer(label: string, records: number[]): LayerEntry {
+/** A layer of a recording of one step: its records by call. */
+export function layer(label: string, calls: number[]): LayerEntry {
+  return stepped(label, [calls]);
+}
+
+/** A layer with its records by step and call. */
+export function stepped(label: string, records: number[][]): LayerEntry {
   return { path: label, module_type: 'Conv2d', kind: 'output', item: '', label, records };
+}
+
+/** Weights of attention over `sample` and `head`, without statistics. */
+export function attentionRecord(samples: number, heads: number): RecordEntry {
+  const shown = picture([['sample', samples], ['head', heads]], 2, 3, 2);
+  return {
+    ...imageRecord(samples, heads),
+    dims: ['batch', 'head', 'query', 'key'],
+    stats: null,
+    extents: { sample: samples, head: heads, query: 2, key: 3 },
+    frame: { ...shown, row_dim: 'query', col_dim: 'key', row_trait: 'query', col_trait: 'key' },
+  };
+}
+
+/** An attention record alone in its recording. */
+export function attentionCatalog(): Catalog {
+  const weights = { ...layer('attn attention', [0]), path: 'attn', kind: 'attention' };
+  return { layers: [weights], records: [attentionRecord(1, 4)], lo: null, hi: null };
 }
 
 /** One layer per record, called a, b, c ... */

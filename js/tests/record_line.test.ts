@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import type { RecordEntry } from '../src/catalog';
-import { BUSY_MESSAGE, RecordLineModel, RecordLineView, poolingNote, recordFacts } from '../src/record_line';
-import { FakeComm, catalogOf, framePage, imageRecord, listenerCount, make, picture, stats, world } from './models';
+import { BUSY_MESSAGE, ON_DEMAND, RecordLineModel, RecordLineView, poolingNote, recordFacts } from '../src/record_line';
+import { FakeComm, catalogOf, framePage, imageRecord, listenerCount, make, picture, stats, stepped, world } from './models';
 import { nextFrame, shown, texts } from './page';
 
 const PAGES = [framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3])];
@@ -27,6 +27,22 @@ describe('the facts', () => {
     const allNaN = { ...stats(null, null), mean: null, std: null, nan: 12 };
     expect(recordFacts({ ...nothing, shape: [], dims: [], stats: allNaN })).toEqual(['()', 'float32', '48 B', '0 % zeros', '12 NaN']);
   });
+});
+
+it('says of a record on demand what a look at it costs, as a fact', () => {
+  const record = { ...imageRecord(1, 2), kept: false, on_demand: true };
+  expect(recordFacts(record).at(-1)).toBe(ON_DEMAND);
+  expect(texts(line(record).view.el, '.memviz-record-message')).toEqual([]);
+});
+
+it('says when the layer did not run in the step, and keeps the notices', async () => {
+  const catalog = { ...catalogOf(imageRecord(1, 2)), layers: [stepped('conv', [[0], []])] };
+  const { selection } = world(catalog, undefined, { pages: PAGES, notice: 'a takes no hooks' });
+  const { el } = shown(RecordLineView, make(RecordLineModel, { selection }));
+  selection.set('step', 1);
+  await nextFrame();
+  expect(texts(el, '.memviz-record-facts')).toEqual(['conv did not run in step 1']);
+  expect(texts(el, '.memviz-record-message')).toEqual(['a takes no hooks']);
 });
 
 describe('messages', () => {

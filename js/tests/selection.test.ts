@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 
 import { FrameStoreModel } from '../src/frame_store';
 import { KERNEL_LAG_MS, SelectionModel } from '../src/selection';
-import { FakeComm, catalogOf, imageRecord, layer, listenerCount, make, world } from './models';
+import { FakeComm, catalogOf, imageRecord, layer, listenerCount, make, stepped, world } from './models';
 
 const twoLayers = () => catalogOf(imageRecord(2, 16), imageRecord(1, 4));
 
@@ -24,6 +24,53 @@ describe('the selected record', () => {
     expect(orphan.extent('channel')).toBe(0);
     orphan.move('channel', 3);
   });
+});
+
+/** "a" runs with 16 channels in step 0 and twice with 4 in step 3, "b" in step 1 alone. */
+function threeRuns() {
+  const records = [imageRecord(1, 16), imageRecord(1, 8), imageRecord(1, 4), imageRecord(1, 4)];
+  const layers = [stepped('a', [[0], [], [], [2, 3]]), stepped('b', [[], [1], [], []])];
+  return world({ ...catalogOf(...records), layers }).selection;
+}
+
+describe('steps', () => {
+  it('choose the record, and how many calls there are', () => {
+    const selection = threeRuns();
+    expect([selection.extent('step'), selection.extent('call')]).toEqual([4, 1]);
+    selection.set({ step: 3, call: 1 });
+    expect([selection.place()!.index, selection.extent('call')]).toEqual([3, 2]);
+    selection.move('step', 0);
+    expect([selection.place()!.index, selection.get('call')]).toEqual([0, 0]);
+  });
+
+  it('without the layer have no record, say so, and leave the other indices where they are', () => {
+    const selection = threeRuns();
+    selection.set({ channel: 12, step: 1 });
+    expect([selection.place(), selection.absence()]).toEqual([null, 'a did not run in step 1']);
+    expect([selection.get('channel'), selection.extent('channel'), selection.extent('call')]).toEqual([12, 16, 1]);
+    selection.move('step', 3);
+    expect([selection.place()!.index, selection.get('channel')]).toEqual([2, 3]);
+  });
+
+  it('before the first run of a layer have the extents of that run', () => {
+    const selection = threeRuns();
+    selection.set({ layer: 1 });
+    expect([selection.place(), selection.extent('channel'), selection.extent('call')]).toEqual([null, 8, 1]);
+  });
+
+  it('are announced, also from one without a record to the next', () => {
+    const selection = threeRuns();
+    const moved = vi.fn();
+    selection.on('place', moved);
+    [1, 2, 3].forEach((step) => selection.move('step', step));
+    expect(moved).toHaveBeenCalledTimes(3);
+    selection.move('step', 99);
+    expect([moved.mock.calls.length, selection.get('step')]).toEqual([3, 3]);
+  });
+});
+
+it('says that nothing was recorded', () => {
+  expect(world(catalogOf()).selection.absence()).toBe('nothing was recorded');
 });
 
 describe('moving into the record', () => {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { RecordEntry } from '../src/catalog';
 import { TensorImage, TensorImageModel } from '../src/tensor_image';
-import { FakeComm, catalogOf, foreign, framePage, imageRecord, listenerCount, make, picture, settled, world } from './models';
+import { FakeComm, catalogOf, foreign, framePage, imageRecord, listenerCount, make, picture, settled, stepped, world } from './models';
 import { colorsOf, fakeCanvas, nextFrame, pixelsOf, press } from './page';
 
 beforeEach(fakeCanvas);
@@ -109,6 +109,20 @@ describe('the canvas', () => {
     expect(canvas.dataset).toMatchObject({ record: '0', frame: '0', state: 'ready', painted: '1' });
     await nextFrame();
     expect(canvas.dataset).toMatchObject({ record: '0', frame: '1', state: 'ready', painted: '2' });
+  });
+
+  it('gives way to a sentence in a step in which the layer did not run, and comes back', async () => {
+    const { canvas, figure, selection, store, holder } = await image();
+    store.set('catalog', { ...store.catalog, layers: [stepped('conv', [[0], [], [1]])] });
+    store.set('pages', PAGES);
+    selection.set('step', 1);
+    await nextFrame();
+    expect([canvas.dataset.state, holder.textContent, holder.getAttribute('aria-label')]).toEqual(
+      ['message', 'conv did not run in step 1', 'conv did not run in step 1']);
+    expect(figure.el.classList.contains('memviz-no-picture')).toBe(true);
+    selection.set('step', 2);
+    await nextFrame();
+    expect(canvas.dataset).toMatchObject({ state: 'ready', record: '1' });
   });
 
   it('keeps the old picture while loading, and clears it for a message', async () => {

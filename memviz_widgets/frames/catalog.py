@@ -62,6 +62,7 @@ class StatsEntry(TypedDict):
 class RecordEntry(TypedDict):
     """One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait.
 
+    ``kept``: whether the values were held when the recording ended; ``on_demand``: not held, but to be had again.
     ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none.
     """
 
@@ -70,6 +71,7 @@ class RecordEntry(TypedDict):
     dtype: str
     nbytes: int
     kept: bool
+    on_demand: bool
     message: str
     stats: StatsEntry | None
     extents: dict[str, int]
@@ -80,14 +82,17 @@ class RecordEntry(TypedDict):
 
 
 class LayerEntry(TypedDict):
-    """One place in the model. ``records``: index of its record by call."""
+    """One place in the model. ``records``: index of its record by step, then by call.
+
+    Every layer has all steps of the recording; one in which it did not run is ``[]``.
+    """
 
     path: str
     module_type: str
     kind: str
     item: str
     label: str
-    records: list[int]
+    records: list[list[int]]
 
 
 class Catalog(TypedDict):
@@ -109,7 +114,7 @@ class Recorded(Protocol):
 
 
 def build_catalog(cache: Recorded) -> Catalog:
-    """The catalog of a cache: layers in the order of their first completion, their records by call."""
+    """The catalog of a cache: layers in the order of their first completion, their records by step and call."""
     records = cache.records
     stats = [record.stats for record in records if record.stats is not None]
     return {
@@ -122,7 +127,7 @@ def build_catalog(cache: Recorded) -> Catalog:
 
 def record_message(record: TensorRecord, plan: RecordPlan) -> str:
     """What the user must know about this record, "" = nothing; several facts are joined by "; "."""
-    if not record.kept:
+    if not record.available:
         return record.note or "not kept"
     facts = [
         record.note,
@@ -137,6 +142,7 @@ def record_message(record: TensorRecord, plan: RecordPlan) -> str:
 
 def _layer_entries(records: tuple[TensorRecord, ...]) -> list[LayerEntry]:
     layers: dict[tuple[str, str, str], LayerEntry] = {}
+    steps = 1 + max((record.step for record in records), default=0)
     for record in records:
         layer = layers.setdefault(
             (record.path, record.kind, record.item),
@@ -146,24 +152,26 @@ def _layer_entries(records: tuple[TensorRecord, ...]) -> list[LayerEntry]:
                 "kind": record.kind,
                 "item": record.item,
                 "label": record.label,
-                "records": [],
+                "records": [[] for _ in range(steps)],
             },
         )
-        layer["records"].append(record.index)
+        layer["records"][record.step].append(record.index)
     for layer in layers.values():
-        layer["records"].sort(key=lambda index: records[index].call)
+        for calls in layer["records"]:
+            calls.sort(key=lambda index: records[index].call)
     return list(layers.values())
 
 
 def _record_entry(record: TensorRecord) -> RecordEntry:
     plan = plan_record(record.dims, record.shape)
-    shown = record.kept
+    shown = record.available
     return {
         "shape": list(record.shape),
         "dims": list(record.dims),
         "dtype": record.dtype,
         "nbytes": record.nbytes,
         "kept": record.kept,
+        "on_demand": record.on_demand,
         "message": record_message(record, plan),
         "stats": _stats_entry(record.stats),
         "extents": dict(plan.extents),

@@ -1,13 +1,13 @@
 """Pages: the pieces of a record that a notebook page asks for.
 
 In: a cache and a wish (record, kind, page). Out: one buffer of bytes with its dtype and shape, or a refusal that says
-why. The cost is that of the page, not of the record: a piece is cut out first, then pooled, then quantised. ("channels"
+why. The cost is that of the page, not of the record: a piece is read first, then pooled, then quantised. ("channels"
 and "histogram" look at the whole record, or at a sample of a very large one.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
@@ -18,22 +18,21 @@ from torch import Tensor
 
 from ..analysis import channel_measures, histogram
 from ..analysis.numbers import thinned
+from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
 from .catalog import Recorded, record_message
 from .cell_value import CellValue, cell_value
 from .plan import Picture, RecordPlan, plan_record
-from .pool import loudest, pool
+from .pool import loudest
 from .quantise import quantise
+from .reading import pooled_frames, spread, unravel, window_of
 
 PageKind = Literal["frame", "sheet", "series", "channels", "histogram"]
 PAGE_KINDS: tuple[PageKind, ...] = get_args(PageKind)
 
-GATHER_CELLS = 2**20
-"""Elements copied out of a record at once, in its own dtype; a larger frame is read in place, one at a time."""
-
 MEASURED_CELLS = 2**24
-"""Most elements that the channel measures of a page look at, which takes about 0.1 s: the kernel waits meanwhile."""
+"""Most elements of a held tensor that the channel measures look at, some 0.1 s: the kernel waits meanwhile."""
 
 
 def _no_range() -> npt.NDArray[np.float64]:
@@ -91,8 +90,13 @@ class ReadableCache(Recorded, Protocol):
         """Whether the values are gone."""
         ...
 
-    def value(self, record: TensorRecord) -> Tensor:
-        """The held tensor itself, no copy; raises a `MemvizError` when there is none."""
+    @property
+    def summary(self) -> str:
+        """How much was recorded and is held, as one line."""
+        ...
+
+    def value(self, record: TensorRecord) -> Tensor | LazyValue:
+        """The tensor itself, no copy, or what reads it piece by piece; raises a `MemvizError` when there is none."""
         ...
 
 
@@ -105,6 +109,11 @@ class PageSource:
     def close(self) -> None:
         """Let go of the cache, which stays open; every later wish is refused."""
         self._cache = None
+
+    @property
+    def summary(self) -> str:
+        """How much was recorded and is held, "" once the cache is gone; a page that needs a replay changes it."""
+        return "" if self._cache is None or self._cache.closed else self._cache.summary
 
     def page(self, record_index: int, kind: str, page: int) -> Page:
         """One page of one record.
@@ -142,15 +151,12 @@ class PageSource:
                 f"record {record.label!r} has frames 0 .. {picture.frames - 1} of {picture.rows} x {picture.cols} "
                 f"cells, got frame {frame}, cell ({row}, {col})."
             )
-        first_row, first_col = row * picture.pool_rows, col * picture.pool_cols
-        cells = next(_frames(values, picture, frame, frame + 1))[0]  # (full_rows, full_cols)
-        cells = cells[first_row : first_row + picture.pool_rows, first_col : first_col + picture.pool_cols]
-        in_row, in_col = divmod(loudest(cells), cells.shape[1])
-        return cell_value(
-            cells[in_row, in_col], _element_index(record, picture, frame, first_row + in_row, first_col + in_col)
-        )
+        window = window_of(values, picture, frame, row, col)
+        in_row, in_col = divmod(loudest(window), window.shape[1])
+        place = (row * picture.pool_rows + in_row, col * picture.pool_cols + in_col)
+        return cell_value(window[in_row, in_col], _element_index(record, picture, frame, *place))
 
-    def _open(self, record_index: int) -> tuple[TensorRecord, RecordPlan, Picture, Tensor]:
+    def _open(self, record_index: int) -> tuple[TensorRecord, RecordPlan, Picture, Tensor | LazyValue]:
         """Record, plan, geometry of its frames, value; or a refusal."""
         cache = self._cache
         if cache is None or cache.closed:
@@ -160,12 +166,13 @@ class PageSource:
             raise PageRefusedError(f"no record {record_index}; the recording has {len(records)}, counted from 0.")
         record = records[record_index]
         plan = plan_record(record.dims, record.shape)
-        if not record.kept or plan.frame is None:
+        if not record.available or plan.frame is None:
             raise PageRefusedError(record_message(record, plan))
         try:
-            return record, plan, plan.frame, cache.value(record).detach()
+            values = cache.value(record)
         except MemvizError as error:
             raise PageRefusedError(str(error)) from error
+        return record, plan, plan.frame, values.detach() if isinstance(values, Tensor) else values
 
 
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
@@ -183,68 +190,42 @@ def _nothing_text(record: TensorRecord, kind: PageKind) -> str:
     return f"record {record.label!r} has no {kind}: it needs {needs}, its dims are ({', '.join(record.dims)})."
 
 
-def _picture_page(record: TensorRecord, picture: Picture, kind: PageKind, page: int, values: Tensor) -> Page:
+def _picture_page(
+    record: TensorRecord, picture: Picture, kind: PageKind, page: int, values: Tensor | LazyValue
+) -> Page:
     """Codes for frames and tiles, float32 for series."""
     start = page * picture.frames_per_page
     stop = min(picture.frames, start + picture.frames_per_page)
-    pooled = [pool(each, picture.pool_rows, picture.pool_cols) for each in _frames(values, picture, start, stop)]
-    cells = pooled[0] if len(pooled) == 1 else torch.cat(pooled)  # (n, rows, cols)
+    cells = pooled_frames(values, picture, start, stop)  # (n, rows, cols)
     if kind == "series":
-        return Page(record.index, kind, page, cells.to(torch.float32).cpu().numpy())
+        # A copy: a page that outlives the cache must not hold the storage of one of its tensors.
+        return Page(record.index, kind, page, cells.to(torch.float32, copy=True).cpu().numpy())
     coded = quantise(cells)
     return Page(record.index, kind, page, coded.codes, coded.lo, coded.hi)
 
 
-def _measure_page(record: TensorRecord, plan: RecordPlan, kind: PageKind, values: Tensor) -> Page:
+def _measure_page(record: TensorRecord, plan: RecordPlan, kind: PageKind, values: Tensor | LazyValue) -> Page:
     """Channel measures (3, 1, C) or a histogram (1, 1, 64)."""
+    elements = math.prod(values.shape)
     if kind == "histogram":
-        counts, lo, hi, sampled = histogram(values)
+        looked_at = values if isinstance(values, Tensor) else spread(values)
+        counts, lo, hi, sampled = histogram(looked_at)
+        sampled = sampled or looked_at.numel() < elements
         return Page(record.index, kind, 0, counts.reshape(1, 1, -1), np.array([lo]), np.array([hi]), sampled)
     if plan.channel is None:
         raise PageRefusedError(_nothing_text(record, kind))
-    looked_at = thinned(values, MEASURED_CELLS, kept_dim=plan.channel)
-    measures = channel_measures(looked_at, plan.channel).unsqueeze(1).numpy()  # (3, 1, C)
-    return Page(record.index, kind, 0, measures, sampled=looked_at.numel() < values.numel())
-
-
-def _arranged(values: Tensor, picture: Picture) -> Tensor:
-    """A view of shape (axis sizes..., full_rows, full_cols)."""
-    axes = [axis.position for axis in picture.axes]
-    sides = [side.position for side in (picture.row, picture.col) if side]
-    view = values.permute([*axes, *sides, *picture.fixed])
-    for _ in picture.fixed:
-        view = view[..., 0]
-    if picture.row is None:
-        view = view.unsqueeze(len(axes))
-    return view.unsqueeze(-1) if picture.col is None else view
-
-
-def _frames(values: Tensor, picture: Picture, start: int, stop: int) -> Iterator[Tensor]:
-    """Frames ``start .. stop - 1`` as ``(k, full_rows, full_cols)``, k so that a piece has about ``GATHER_CELLS``."""
-    view = _arranged(values, picture)
-    sizes = [axis.size for axis in picture.axes]
-    at_once = max(1, GATHER_CELLS // (picture.full_rows * picture.full_cols))
-    for first in range(start, stop, at_once):
-        last = min(stop, first + at_once)
-        if last - first == 1:  # a view: a frame of any size is not copied
-            yield view[_unravel(first, sizes)].unsqueeze(0)
-        else:
-            yield view[torch.unravel_index(torch.arange(first, last, device=view.device), sizes)]
-
-
-def _unravel(flat: int, sizes: list[int]) -> tuple[int, ...]:
-    """Row-major index of ``flat``, the last fastest."""
-    index = []
-    for size in reversed(sizes):
-        flat, place = divmod(flat, size)
-        index.append(place)
-    return tuple(reversed(index))
+    if isinstance(values, Tensor):
+        looked_at, channel = thinned(values, MEASURED_CELLS, kept_dim=plan.channel), plan.channel
+    else:
+        looked_at, channel = spread(values, kept_dim=plan.channel), 0
+    measures = channel_measures(looked_at, channel).unsqueeze(1).numpy()  # (3, 1, C)
+    return Page(record.index, kind, 0, measures, sampled=looked_at.numel() < elements)
 
 
 def _element_index(record: TensorRecord, picture: Picture, frame: int, row: int, col: int) -> tuple[int, ...]:
     """Index in the record's own dims of an element of a frame."""
     index = [0] * len(record.shape)
-    for axis, place in zip(picture.axes, _unravel(frame, [axis.size for axis in picture.axes]), strict=True):
+    for axis, place in zip(picture.axes, unravel(frame, [axis.size for axis in picture.axes]), strict=True):
         index[axis.position] = place
     for side, place in ((picture.row, row), (picture.col, col)):
         if side:

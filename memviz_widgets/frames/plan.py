@@ -35,7 +35,6 @@ _TRAITS = {
     "query": "query",
     "key": "key",
     "slot": "slot",
-    "step": "step",
     "depth": "depth",
 }
 _FREE_TRAITS = ("axis", "axis2")

@@ -22,6 +22,11 @@ def window(full: int, most: int = MAX_CELLS) -> int:
     return max(1, -(-full // most))
 
 
+def whole_windows(elements: int, size: int) -> int:
+    """The largest multiple of ``size`` within ``elements``, one window at least."""
+    return max(1, elements // size) * size
+
+
 def pool(values: Tensor, pool_rows: int, pool_cols: int) -> Tensor:
     """The value of largest magnitude in each window, with its sign.
 
@@ -75,8 +80,8 @@ def _frames_at_once(full_rows: int, full_cols: int) -> int:
 def _pool_strips(values: Tensor, pool_rows: int, pool_cols: int) -> Tensor:
     """`pool` of few frames, a strip of whole windows at a time."""
     k, full_rows, full_cols = values.shape
-    strip_cols = min(full_cols, _whole_windows(PIECE_CELLS // (k * pool_rows), pool_cols))
-    strip_rows = _whole_windows(PIECE_CELLS // (k * strip_cols), pool_rows)
+    strip_cols = min(full_cols, whole_windows(PIECE_CELLS // (k * pool_rows), pool_cols))
+    strip_rows = whole_windows(PIECE_CELLS // (k * strip_cols), pool_rows)
     bands = []
     for top in range(0, full_rows, strip_rows):
         band = values[:, top : top + strip_rows]
@@ -86,11 +91,6 @@ def _pool_strips(values: Tensor, pool_rows: int, pool_cols: int) -> Tensor:
         ]
         bands.append(torch.cat(strips, dim=2))
     return torch.cat(bands, dim=1)
-
-
-def _whole_windows(elements: int, size: int) -> int:
-    """The largest multiple of ``size`` within ``elements``, one window at least."""
-    return max(1, elements // size) * size
 
 
 def _pool_strip(strip: Tensor, pool_rows: int, pool_cols: int) -> Tensor:

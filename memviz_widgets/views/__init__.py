@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .activation_explorer import ActivationExplorer
+from .cache_summary import CacheSummary
 from .channel_series import ChannelSeries
 from .color_bar import ColorBar
 from .color_mapping import ColorMapping
@@ -14,6 +15,7 @@ from .tensor_image import TensorImage
 
 __all__ = [
     "ActivationExplorer",
+    "CacheSummary",
     "ChannelSeries",
     "ColorBar",
     "ColorMapping",

@@ -18,6 +18,7 @@ from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced, unknown_option_text
 from .axis_slider import AxisSlider
+from .cache_summary import CacheSummary
 from .channel_series import ChannelSeries
 from .choice_link import ChoiceLink
 from .color_bar import ColorBar
@@ -32,8 +33,8 @@ from .tensor_image import TensorImage
 
 # Always there, disabled where a layer lacks them; the others appear when the cache has a record that needs them.
 FIXED_AXES = ("layer", "channel", "time")
-OPTIONAL_AXES = ("sample", "call", "step", "head", "query", "key", "slot", "depth", "axis", "axis2")
-CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call"}
+OPTIONAL_AXES = ("sample", "step", "call", "head", "query", "key", "slot", "depth", "axis", "axis2")
+CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
 RANGE_CHOICES = [
     ("automatic (\N{PLUS-MINUS SIGN} if signed)", "auto"),
     ("this frame", "frame"),
@@ -58,7 +59,7 @@ class ActivationExplorer(Synced, VBox):
         source: an ``nn.Module``, or an ActivationCache that is already there (explorers of one cache are linked).
         x: the model's input, with a model only: a tensor, a tuple (positional arguments) or a mapping (keywords).
         link: share layer, channel, timestep ... with the other views of the cache; False gives an own cursor.
-        tokens, image, layers, dims, budget, call: as in ``ActivationCache.capture``, with a model only.
+        tokens, image, layers, dims, budget, call, spill: as in ``ActivationCache.capture``, with a model only.
 
     Attributes:
         selection: the cursor (Selection). Read, set and observe ``selection.layer``, ``.channel``, ``.time`` ...
@@ -66,7 +67,8 @@ class ActivationExplorer(Synced, VBox):
         colors: the colour range and map (ColorMapping).
 
     Raises:
-        SourceError: when source is neither a module nor a cache, or x is given with a cache.
+        SourceError: when source is neither a module nor a cache, or a cache that is still recording, or x is given with
+            a cache.
         ClosedError: when source is a cache that was closed.
         UnknownOptionError: for a keyword that does not exist, with the nearest one.
         ForwardError: when the model's forward raises; ``error.cache`` holds what was recorded before.
@@ -141,7 +143,7 @@ class ActivationExplorer(Synced, VBox):
     def _compose(self, selection: Selection) -> list[Widget]:
         """The rows of the explorer, top to bottom; their CSS classes are what js/src/style.ts lays out."""
         body = _classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
-        return [self._axes(selection), body, RecordLine(selection=selection)]
+        return [CacheSummary(selection=selection), self._axes(selection), body, RecordLine(selection=selection)]
 
     def _axes(self, selection: Selection) -> Widget:
         picker = LayerPicker(selection=selection)
@@ -216,6 +218,8 @@ def _cache_of(source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:
         )
     if source.closed:
         raise ClosedError("the cache given as source was closed and its values are gone; capture again.")
+    if source.recording:
+        raise SourceError("the cache given as source is still recording; call cache.stop() first.")
     return source
 
 
@@ -225,7 +229,8 @@ def _axes_in_use(selection: Selection) -> list[str]:
     records, layers = catalog["records"], catalog["layers"]
     used = {axis["trait"] for entry in records if entry["frame"] for axis in entry["frame"]["axes"] if axis["size"] > 1}
     used |= {"sample"} if any(entry["extents"].get("sample", 0) > 1 for entry in records) else set()
-    used |= {"call"} if any(len(layer["records"]) > 1 for layer in layers) else set()
+    used |= {"step"} if any(len(layer["records"]) > 1 for layer in layers) else set()
+    used |= {"call"} if any(len(calls) > 1 for layer in layers for calls in layer["records"]) else set()
     return [axis for axis in OPTIONAL_AXES if axis in used]
 
 

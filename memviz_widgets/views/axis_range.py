@@ -7,10 +7,8 @@ from typing import Any
 from ipywidgets import IntSlider, Play, Widget, register, widget_serialization
 from traitlets import Enum, Instance, Unicode
 
-from ..selection import Selection
+from ..selection import AXES, Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
-
-AXES = ("layer", "call", "sample", "channel", "time", "head", "query", "key", "slot", "step", "depth", "axis", "axis2")
 
 
 @register

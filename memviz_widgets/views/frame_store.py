@@ -36,6 +36,9 @@ class FrameStore(Synced, Widget):
     budget_bytes: Any = Int(
         96 * 2**20, help="Bytes of pages the notebook page may hold; the least recently seen go first."
     )
+    summary: Any = Unicode(
+        help="How much was recorded and is held now, one line above every view; a replay changes what is held."
+    )
     notice: Any = Unicode(help="What the capture could not record or put back, a line each, shown under every view.")
     problem: Any = Unicode(help="The last error of a callback, shown under every view; empty when there is none.")
 
@@ -46,7 +49,8 @@ class FrameStore(Synced, Widget):
         catalog = build_catalog(cache)
         # What the capture could not record or put back must not wait in an attribute until somebody looks.
         kwargs.setdefault("notice", capture_notice(cache))
-        super().__init__(catalog=catalog, pages=first_pages(source, catalog), **kwargs)
+        pages = first_pages(source, catalog)
+        super().__init__(catalog=catalog, pages=pages, summary=source.summary, **kwargs)
         self._source = source
         self.on_msg(self._answer)
 
@@ -71,6 +75,7 @@ class FrameStore(Synced, Widget):
                 self._answer_value(self._source, content)
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
             self._show(error)
+        self.summary = self._source.summary
 
     def _answer_pages(self, source: PageSource, request: int, wants: list[dict[str, Any]]) -> None:
         for want in wants:
@@ -125,15 +130,19 @@ def page_buffers(page: Page) -> dict[str, memoryview]:
 
 
 def first_pages(source: PageSource, catalog: Any) -> list[dict[str, Any]]:
-    """The pages behind the first picture: first record's frame, tiles, measures, histogram and series."""
-    if not catalog["layers"]:
-        return []
-    record = catalog["layers"][0]["records"][0]
-    entry = catalog["records"][record]
-    if entry["frame"] is None:
+    """The pages behind the first picture: first record's frame, tiles, measures, histogram and series.
+
+    None when that record has no values, or cannot have them back: the browser will ask, and show why under the view.
+    """
+    calls = catalog["layers"][0]["records"][0] if catalog["layers"] else []
+    entry = catalog["records"][calls[0]] if calls else None
+    if entry is None or entry["frame"] is None:
         return []
     wanted = ["frame", "histogram"]
     wanted += ["channels"] if entry["channels"] else []
     wanted += [kind for kind in ("sheet", "series") if entry[kind] is not None]
-    pages = (source.page(record, kind, 0) for kind in wanted)
+    try:
+        pages = [source.page(calls[0], kind, 0) for kind in wanted]
+    except MemvizError:
+        return []
     return [{**page_header(page), **page_buffers(page)} for page in pages]

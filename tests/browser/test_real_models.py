@@ -55,7 +55,7 @@ def go_to_layer(notebook: Notebook, position: int) -> int:
     notebook.page.keyboard.press("Home")
     for _ in range(position):
         notebook.page.keyboard.press("ArrowRight")
-    return int(notebook.evaluate(f"explorer.selection.store.catalog['layers'][{position}]['records'][0]"))
+    return int(notebook.evaluate(f"explorer.selection.store.catalog['layers'][{position}]['records'][0][0]"))
 
 
 def go_to_channel(notebook: Notebook, channel: int) -> None:

@@ -1,4 +1,4 @@
-"""A cache made of given tensors, so that frames are tested without a model."""
+"""A cache made of given tensors and of values that are read piece by piece, so that frames need no model."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from memviz_widgets.capture.lazy import Index
 from memviz_widgets.errors import NotKeptError
 from memviz_widgets.records import TensorRecord, TensorStats
 
@@ -50,15 +51,43 @@ def record_of(values: Tensor, dims: tuple[str, ...], index: int = 0) -> TensorRe
     )
 
 
+class FakeLazy:
+    """A tensor that is read piece by piece and never whole. ``reads``: shape of each piece."""
+
+    def __init__(self, values: Tensor) -> None:
+        self.values = values
+        self.shape = tuple(values.shape)
+        self.dtype = values.dtype
+        self.reads: list[tuple[int, ...]] = []
+
+    def read(self, index: Index) -> Tensor:
+        assert len(index) == len(self.shape) and all(isinstance(part, int) or part.step is None for part in index)
+        part = self.values[index].clone()
+        self.reads.append(tuple(part.shape))
+        return part
+
+    def load(self) -> Tensor:
+        raise AssertionError("a lazy value was loaded whole")
+
+    @property
+    def most_read(self) -> int:
+        """Elements of the largest piece."""
+        return max(torch.Size(shape).numel() for shape in self.reads)
+
+
 class FakeCache:
-    """Holds one tensor per record."""
+    """Holds one value per record."""
 
-    def __init__(self, *items: tuple[Tensor, tuple[str, ...]]) -> None:
+    def __init__(self, *items: tuple[Tensor | FakeLazy, tuple[str, ...]]) -> None:
         self.values = [values for values, _ in items]
-        self.records = tuple(record_of(values, dims, index) for index, (values, dims) in enumerate(items))
+        tensors = [values.values if isinstance(values, FakeLazy) else values for values in self.values]
+        self.records = tuple(record_of(values, items[index][1], index) for index, values in enumerate(tensors))
         self.closed = False
+        self.summary = "8 B recorded, all kept"
+        self.remarks: tuple[str, ...] = ()
+        self.opaque: dict[str, str] = {}
 
-    def value(self, record: TensorRecord) -> Tensor:
+    def value(self, record: TensorRecord) -> Tensor | FakeLazy:
         if not self.values:
             raise NotKeptError("the value was dropped")
         return self.values[record.index]

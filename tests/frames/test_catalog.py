@@ -36,7 +36,15 @@ def test_records_of_a_layer_stand_by_call() -> None:
     for index, call in enumerate((1, 0, 2)):  # a recursive call completes before the one it is in
         cache.change(index, call=call)
     layers = build_catalog(cache)["layers"]
-    assert [layer["records"] for layer in layers] == [[1, 0, 2]]
+    assert [layer["records"] for layer in layers] == [[[1, 0, 2]]]
+
+
+def test_records_of_a_layer_stand_by_step_and_every_layer_has_all_steps() -> None:
+    cache = FakeCache(*[(torch.zeros(1), ("channel",))] * 4)
+    for index, (path, step, call) in enumerate((("a", 0, 0), ("b", 1, 1), ("b", 1, 0), ("a", 2, 0))):
+        cache.change(index, path=path, step=step, call=call)
+    layers = build_catalog(cache)["layers"]
+    assert [layer["records"] for layer in layers] == [[[0], [], [3]], [[], [2, 1], []]]
 
 
 def test_items_of_one_module_are_layers_of_their_own() -> None:
@@ -44,7 +52,21 @@ def test_items_of_one_module_are_layers_of_their_own() -> None:
     cache.change(0, item="0")
     cache.change(1, item="1")
     layers = build_catalog(cache)["layers"]
-    assert [(layer["label"], layer["records"]) for layer in layers] == [("conv[0]", [0]), ("conv[1]", [1])]
+    assert [(layer["label"], layer["records"]) for layer in layers] == [("conv[0]", [[0]]), ("conv[1]", [[1]])]
+
+
+def test_attention_is_a_layer_beside_the_output_of_its_module() -> None:
+    cache = FakeCache((torch.zeros(1, 2, 3, 3), ("batch", "head", "query", "key")), (torch.zeros(1), ("channel",)))
+    cache.change(0, kind="attention", stats=None)
+    catalog = build_catalog(cache)
+    assert [(layer["label"], layer["kind"]) for layer in catalog["layers"]] == [
+        ("conv attention", "attention"),
+        ("conv", "output"),
+    ]
+    frame = catalog["records"][0]["frame"]
+    assert frame is not None and (frame["row_dim"], frame["col_dim"]) == ("query", "key")
+    assert [axis["trait"] for axis in frame["axes"]] == ["sample", "head"]
+    assert catalog["records"][0]["stats"] is None
 
 
 def test_picture_entry_says_what_a_cell_stands_for() -> None:
@@ -115,6 +137,12 @@ def test_record_that_is_not_kept_says_so_and_has_no_picture() -> None:
     assert entry["message"] == "not kept: 24 B over the budget"
     assert (entry["frame"], entry["sheet"], entry["series"]) == (None, None, None)
     assert entry["extents"] == {"sample": 2, "channel": 3}, "its sliders keep their place while one scrubs past it"
+
+
+def test_record_on_demand_has_pictures_and_the_facts_of_its_values() -> None:
+    entry = entry_of(torch.full((2, 3), 0.5), "batch", "channel", kept=False, on_demand=True)
+    assert (entry["kept"], entry["on_demand"], entry["message"]) == (False, True, "every value is 0.5")
+    assert entry["frame"] is not None and entry["sheet"] is not None
 
 
 def test_note_of_a_kept_record_comes_first() -> None:

@@ -13,10 +13,10 @@ from memviz_widgets.frames import Page, PageSource, dequantise
 from memviz_widgets.frames import pages as pages_module
 from memviz_widgets.frames.quantise import Quantised
 
-from .fake_cache import IMAGE, FakeCache
+from .fake_cache import IMAGE, FakeCache, FakeLazy
 
 
-def source_of(values: torch.Tensor, *dims: str) -> PageSource:
+def source_of(values: torch.Tensor | FakeLazy, *dims: str) -> PageSource:
     return PageSource(FakeCache((values, dims)))
 
 
@@ -197,6 +197,31 @@ def test_record_that_is_not_kept_is_refused_with_its_note() -> None:
     cache.change(0, kept=False, note="not kept: 8 B over the budget")
     with pytest.raises(PageRefusedError, match="not kept: 8 B over the budget"):
         PageSource(cache).page(0, "frame", 0)
+
+
+def test_record_on_demand_is_served_and_refused_only_when_it_cannot_be_had_again() -> None:
+    cache = FakeCache((torch.tensor([1.0, 3.0]), ("channel",)))
+    cache.change(0, kept=False, on_demand=True)
+    source = PageSource(cache)
+    assert source.page(0, "frame", 0).highs.tolist() == [3.0]
+    cache.values.clear()
+    with pytest.raises(PageRefusedError, match="the value was dropped"):
+        source.page(0, "frame", 0)
+
+
+def test_summary_is_that_of_the_cache_until_it_is_closed() -> None:
+    cache = FakeCache((torch.zeros(2), ("channel",)))
+    source = PageSource(cache)
+    assert source.summary == "8 B recorded, all kept"
+    cache.closed = True
+    assert source.summary == ""
+
+
+def test_series_page_is_no_view_of_the_value() -> None:
+    values = torch.zeros(1, 3, 5)  # float32, time last: a view of it would do
+    page = source_of(values, "batch", "channel", "time").page(0, "series", 0)
+    values.fill_(7)
+    assert page.cells.max() == 0
 
 
 def test_cache_that_has_no_value_after_all_is_refused_with_its_sentence() -> None:

@@ -43,7 +43,7 @@ PICTURES = [
     ("batch channel width", ("channel", "width"), ["sample"]),
     ("batch layer axis0 axis1", ("axis0", "axis1"), ["sample", "axis"]),
     ("layer fold axis0 axis1", ("axis0", "axis1"), ["axis", "axis2"]),
-    ("step batch channel", ("batch", "channel"), ["step"]),
+    ("step batch channel", ("batch", "channel"), ["axis"]),  # the trait "step" chooses the record
     ("", ("", ""), []),
 ]
 

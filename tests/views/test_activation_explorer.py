@@ -6,6 +6,7 @@ import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import comm
 import pytest
@@ -17,6 +18,7 @@ from torch import nn
 import memviz_widgets as mv
 from memviz_widgets.errors import ClosedError, SelectionError, SourceError, UnknownOptionError
 from memviz_widgets.synced import Synced
+from memviz_widgets.views.activation_explorer import _axes_in_use
 from memviz_widgets.views.lifecycle import widgets_below
 
 Make = Callable[..., mv.ActivationExplorer]
@@ -43,6 +45,15 @@ def test_call_slider_appears_when_a_module_ran_more_than_once(make_explorer: Mak
     shared = nn.Linear(4, 4)
     found = sliders(make_explorer(nn.Sequential(shared, nn.ReLU(), shared), torch.ones(1, 4)))
     assert "call" in found and "sample" not in found
+
+
+def test_step_slider_appears_when_the_model_ran_more_than_once(make_explorer: Make) -> None:
+    explorer = make_explorer()
+    catalog = explorer.selection.store.catalog
+    layers = [{**layer, "records": [*layer["records"], []]} for layer in catalog["layers"]]
+    assert "step" not in _axes_in_use(explorer.selection)
+    explorer.selection.store.catalog = {**catalog, "layers": layers}
+    assert _axes_in_use(explorer.selection) == ["sample", "step"]
 
 
 def test_each_axis_has_a_play_button(make_explorer: Make) -> None:
@@ -136,6 +147,25 @@ def test_closed_cache_is_refused(model: nn.Module, x: torch.Tensor) -> None:
     cache.close()
     with pytest.raises(ClosedError, match="the cache given as source was closed"):
         mv.ActivationExplorer(cache)
+
+
+def test_cache_that_is_still_recording_is_refused(
+    model: nn.Module, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = mv.ActivationCache.capture(model, x)
+    monkeypatch.setattr(mv.ActivationCache, "recording", property(lambda cache: True))
+    with pytest.raises(SourceError, match=r"is still recording; call cache\.stop\(\) first\."):
+        mv.ActivationExplorer(cache)
+
+
+def test_spill_folder_goes_to_the_capture(
+    make_explorer: Make, model: nn.Module, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = mv.ActivationCache.capture(model, x)
+    capture = Mock(return_value=cache)
+    monkeypatch.setattr(mv.ActivationCache, "capture", capture)
+    make_explorer(model, x, spill="folder")
+    capture.assert_called_once_with(model, x, spill="folder")
 
 
 def test_selection_cannot_be_replaced(make_explorer: Make, model: nn.Module, x: torch.Tensor) -> None:

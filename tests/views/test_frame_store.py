@@ -13,6 +13,7 @@ from torch import nn
 import memviz_widgets as mv
 from memviz_widgets.frames.pages import Page, PageSource
 from memviz_widgets.views import FrameStore
+from tests.frames.fake_cache import FakeCache
 
 Make = Callable[..., mv.ActivationExplorer]
 
@@ -79,6 +80,31 @@ def test_page_that_fails_is_refused_shown_and_does_not_hold_back_others(
     wants = [{"record": record, "kind": "frame", "page": 0} for record in (0, 1)]
     (refused, _), (served, _), (done, _) = answers({"type": "pages", "id": 1, "wants": wants})
     assert (refused["message"], served["type"], done["type"]) == ("out of memory", "page", "done")
+
+
+def test_summary_follows_every_answer() -> None:
+    cache = FakeCache((torch.ones(1, 2), ("batch", "channel")))
+    store = FrameStore(cache)  # type: ignore[arg-type]
+    value = {"type": "value", "id": 2, "record": 0, "frame": 0, "row": 0, "col": 0}
+    for message in ({"type": "pages", "id": 1, "wants": []}, value, {**value, "record": 99}):
+        cache.summary = f"after {message}"
+        store._handle_custom_msg(message, [])
+        assert store.summary == cache.summary
+    store.close()
+
+
+def test_store_starts_with_the_summary_of_its_cache(make_explorer: Make) -> None:
+    explorer = make_explorer()
+    assert explorer.selection.store.summary == explorer.cache.summary != ""
+
+
+def test_first_record_that_cannot_be_had_again_is_left_for_the_browser_to_ask() -> None:
+    cache = FakeCache((torch.ones(1, 2), ("batch", "channel")))
+    cache.change(0, kept=False, on_demand=True)
+    cache.values.clear()
+    store = FrameStore(cache)  # type: ignore[arg-type]
+    assert store.pages == [] and store.catalog["records"][0]["on_demand"]
+    store.close()
 
 
 def test_error_of_a_callback_is_shown_under_the_view(make_explorer: Make) -> None:

@@ -37,13 +37,14 @@ export interface StatsEntry {
   count: number;
 }
 
-/** One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait. ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none. */
+/** One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait. ``kept``: whether the values were held when the recording ended; ``on_demand``: not held, but to be had again. ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none. */
 export interface RecordEntry {
   shape: number[];
   dims: string[];
   dtype: string;
   nbytes: number;
   kept: boolean;
+  on_demand: boolean;
   message: string;
   stats: StatsEntry | null;
   extents: Record<string, number>;
@@ -53,14 +54,14 @@ export interface RecordEntry {
   channels: number;
 }
 
-/** One place in the model. ``records``: index of its record by call. */
+/** One place in the model. ``records``: index of its record by step, then by call. Every layer has all steps of the recording; one in which it did not run is ``[]``. */
 export interface LayerEntry {
   path: string;
   module_type: string;
   kind: string;
   item: string;
   label: string;
-  records: number[];
+  records: number[][];
 }
 
 /** Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records. */

@@ -30,7 +30,7 @@ export interface AxisRangeState {
   /** The cursor whose record gives the extent. */
   selection: SelectionModel;
   /** The axis of the selection that the slider moves. */
-  axis: 'layer' | 'call' | 'sample' | 'channel' | 'time' | 'head' | 'query' | 'key' | 'slot' | 'step' | 'depth' | 'axis' | 'axis2';
+  axis: 'layer' | 'step' | 'call' | 'sample' | 'channel' | 'time' | 'head' | 'query' | 'key' | 'slot' | 'depth' | 'axis' | 'axis2';
   /** The slider; its max becomes extent - 1. */
   slider: WidgetModel;
   /** The play button of the axis; its max becomes extent - 1. */
@@ -46,6 +46,24 @@ export function axisRangeDefaults() {
     axis: 'channel',
     slider: null,
     play: null,
+  };
+}
+
+/** State of CacheSummary, one field per trait of memviz_widgets' CacheSummary. */
+export interface CacheSummaryState {
+  /** The cursor whose store is summed up. */
+  selection: SelectionModel;
+}
+
+export function cacheSummaryDefaults() {
+  return {
+    _model_name: 'CacheSummaryModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'CacheSummaryView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
   };
 }
 
@@ -180,6 +198,8 @@ export interface FrameStoreState {
   pages: PageState[];
   /** Bytes of pages the notebook page may hold; the least recently seen go first. */
   budget_bytes: number;
+  /** How much was recorded and is held now, one line above every view; a replay changes what is held. */
+  summary: string;
   /** What the capture could not record or put back, a line each, shown under every view. */
   notice: string;
   /** The last error of a callback, shown under every view; empty when there is none. */
@@ -194,6 +214,7 @@ export function frameStoreDefaults() {
     catalog: {},
     pages: [],
     budget_bytes: 100663296,
+    summary: '',
     notice: '',
     problem: '',
   };
@@ -241,7 +262,9 @@ export interface SelectionState {
   store: FrameStoreModel;
   /** Layer: position in execution order, 0 .. number of layers - 1, or its name. */
   layer: number;
-  /** Which call of the layer's module, 0 = first. */
+  /** Step: which call of the whole model, of a training or generation loop say, 0 = first. */
+  step: number;
+  /** Which call of the layer's module within the step, 0 = first. */
   call: number;
   /** Position along batch, 0 = first. */
   sample: number;
@@ -257,8 +280,6 @@ export interface SelectionState {
   key: number;
   /** Position along slot, 0 = first. */
   slot: number;
-  /** Position along step: one recorded forward after another, 0 = first. */
-  step: number;
   /** Position along depth (of a 3-d convolution), 0 = first. */
   depth: number;
   /** Position along the first dim that has no name of its own, 0 = first. */
@@ -274,6 +295,7 @@ export function selectionDefaults() {
     _model_module_version: '^0.1.0',
     store: null,
     layer: 0,
+    step: 0,
     call: 0,
     sample: 0,
     channel: 0,
@@ -282,7 +304,6 @@ export function selectionDefaults() {
     query: 0,
     key: 0,
     slot: 0,
-    step: 0,
     depth: 0,
     axis: 0,
     axis2: 0,
