@@ -204,16 +204,18 @@ class ValueStore:
 
     def _take(self, live: Tensor, record: TensorRecord) -> Value:
         """A new value of a live tensor: copied if it fits, else written to disk or given up."""
-        sight = look(live)
-        value = Value(held_nbytes(live, sight), dense=sight.kind == "dense", dims=record.dims)
+        kind = tensor_kind(live)
+        plain = kind == "dense" and 0 not in live.stride()
+        nbytes = live.numel() * live.element_size() if plain else held_nbytes(live, look(live))
+        value = Value(nbytes, dense=kind == "dense", dims=record.dims)
         if self.held_bytes + value.nbytes <= self.budget_bytes - self._reserved():
             try:
-                self._store(value, snapshot(live, sight.kind))
+                self._store(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
         elif self._spill is not None:
             try:
-                value.spilled = self._spill.write(id(value), dense_tensor(live, sight.kind), record.dims)
+                value.spilled = self._spill.write(id(value), dense_tensor(live, kind), record.dims)
             except SpillError as error:
                 value.note = str(error)
         else:

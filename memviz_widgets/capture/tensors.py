@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -98,13 +99,28 @@ def _layout_kind(tensor: Tensor) -> str:
 def look(tensor: Tensor) -> Sight:
     """Describe a tensor without reading its values."""
     kind = tensor_kind(tensor)
+    if kind == "dense":
+        dtype = tensor.dtype
+        return Sight(
+            kind, tuple(tensor.shape), _name(dtype), _device_text(tensor.device), tensor.numel() * dtype.itemsize, ""
+        )
     shape = padded_shape(tensor) if kind == "nested" else tuple(int(size) for size in _local(tensor, kind).shape)
     dtype = torch.float32 if kind == "quantized" else tensor.dtype
     count = 1
     for size in shape:
         count *= size
     note = NO_VALUES.get(kind) or STANDS_FOR.get(kind, "")
-    return Sight(kind, shape, str(dtype).removeprefix("torch."), str(tensor.device), count * dtype.itemsize, note)
+    return Sight(kind, shape, _name(dtype), _device_text(tensor.device), count * dtype.itemsize, note)
+
+
+@lru_cache(maxsize=64)
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@lru_cache(maxsize=64)
+def _device_text(device: torch.device) -> str:
+    return str(device)
 
 
 def _local(tensor: Tensor, kind: str) -> Tensor:
