@@ -1,0 +1,225 @@
+"""docs/limits.md, row by row: what does not work really does what the table says."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import memviz_widgets as mv
+from memviz_widgets import ActivationCache
+from memviz_widgets.capture import hooks
+from memviz_widgets.capture.pages import MOST_IDLE_BYTES, PAGES
+from memviz_widgets.errors import MissingExtraError, ModelError, NotReproducibleError, RecordingError
+
+TABLE = Path(__file__).resolve().parent.parent / "docs/limits.md"
+
+
+class Calls(nn.Module):
+    """Calls a function with itself and x."""
+
+    def __init__(self, function: Any, **parts: nn.Module) -> None:
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Any) -> Any:
+        return self.function(self, x)
+
+
+def test_every_row_has_a_test_and_every_test_a_row() -> None:
+    rows = re.findall(r"\| `(\w+)` \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
+    tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    assert sorted(rows) == sorted(set(tests) - {"every_row_has_a_test_and_every_test_a_row"})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_model() -> None:
+    for made in (torch.jit.script(nn.Linear(2, 2)), torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))):
+        with pytest.raises(ModelError, match=r"TorchScript module \(Linear\), which takes no hooks; expected a Python"):
+            ActivationCache.capture(made, torch.ones(1, 2))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_torchscript_part() -> None:
+    cache = ActivationCache.capture(nn.Sequential(torch.jit.script(nn.Linear(2, 2)), nn.Tanh()), torch.ones(1, 2))
+    assert cache.names() == ("1", "") and "takes no hooks" in cache.opaque["0"]
+
+
+def test_exported_program() -> None:
+    x = torch.ones(1, 2)
+    program = torch.export.export(nn.Sequential(nn.Linear(2, 2)), (x,)).module()
+    cache = ActivationCache.capture(program, x)
+    assert torch.equal(cache[""], program(x)) and "0" not in cache.names()
+
+
+def test_compiled_model() -> None:
+    model, x = nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.ones(1, 2)
+    compiled = torch.compile(model, backend="eager")
+    compiled(x)
+    assert ActivationCache.capture(compiled, x).names() == ("0", "1", "")
+
+
+def test_child_called_by_forward() -> None:
+    model = Calls(lambda m, x: m.a.forward(nn.functional.linear(x, m.b.weight)), a=nn.Linear(2, 2), b=nn.Linear(2, 2))
+    cache = ActivationCache.capture(model, torch.ones(1, 2))
+    assert cache.names() == ("",) and cache.never_called == ("a", "b")
+
+
+def test_module_made_in_forward() -> None:
+    def build(m: nn.Module, x: Tensor) -> Tensor:
+        m.late = nn.Linear(2, 2)
+        out: Tensor = m.late(x)
+        return out
+
+    cache = ActivationCache.capture(Calls(build), torch.ones(1, 2))
+    assert any("'late' was made during the forward" in remark for remark in cache.remarks)
+
+
+def test_tensor_without_values() -> None:
+    model = Calls(lambda m, x: (torch.vmap(m.a)(x), torch.empty(3, device="meta"))[1], a=nn.Linear(2, 2))
+    cache = ActivationCache.capture(model, torch.ones(4, 2))
+    assert "inside vmap" in cache.find("a").note and "meta device" in cache.find("").note
+    assert not any(record.available for record in cache.records)
+
+
+def test_dtype_without_arithmetic() -> None:
+    dtype = getattr(torch, "float4_e2m1fn_x2", None)
+    if dtype is None:
+        pytest.skip("this torch has no float4")
+    record = ActivationCache.capture(Calls(lambda m, x: x.view(dtype)), torch.zeros(4, dtype=torch.uint8)).records[0]
+    assert record.shape == (4,) and not record.available and "no arithmetic for float4" in record.note
+
+
+def test_large_results() -> None:
+    deep: Any = torch.ones(1)
+    for _ in range(9):
+        deep = [deep]
+    cache = ActivationCache.capture(Calls(lambda m, x: deep), torch.ones(1))
+    assert "nested deeper than 8 levels" in cache.records[0].note
+    cache = ActivationCache.capture(Calls(lambda m, x: [x + i for i in range(600)]), torch.ones(1))
+    assert len(cache.records) == 513 and "more than 512 tensors" in cache.records[-1].note
+
+
+def test_changed_model() -> None:
+    model = nn.Linear(2, 2)
+    cache = ActivationCache.capture(model, torch.ones(1, 2), budget=0)
+    nn.init.zeros_(model.weight)
+    with pytest.raises(NotReproducibleError, match="is not reproducible: captured values were dropped"):
+        cache.get("")
+
+
+def test_hooks_of_the_user_in_a_replay() -> None:
+    model, seen = nn.Linear(2, 2), []
+    model.register_forward_hook(lambda *args: seen.append(1))
+    cache = ActivationCache.capture(model, torch.ones(1, 2), budget=0)
+    cache.get("")
+    assert len(seen) == 2
+
+
+def test_forward_writes_parameters() -> None:
+    def halve(m: Any, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            m.a.weight.mul_(0.5)
+        out: Tensor = m.a(x)
+        return out
+
+    linear = nn.Linear(2, 2)
+    before = linear.weight.clone()
+    cache = ActivationCache.capture(Calls(halve, a=linear), torch.ones(1, 2))
+    assert torch.equal(linear.weight, before / 2) and "wrote to the parameter 'a.weight'" in cache.remarks[0]
+
+
+def test_forward_changes_own_objects() -> None:
+    class Counter:
+        count = 0
+
+    def tick(m: Any, x: Tensor) -> Tensor:
+        m.counter.count += 1
+        m.calls = m.calls + 1
+        return x
+
+    model: Any = Calls(tick)
+    model.counter, model.calls = Counter(), 0
+    ActivationCache.capture(model, torch.ones(1))
+    assert (model.counter.count, model.calls) == (1, 0)
+
+
+def test_older_threads() -> None:
+    model, go, done, over = nn.Linear(2, 2), threading.Event(), threading.Event(), threading.Event()
+
+    def serve() -> None:
+        go.wait()
+        model(torch.zeros(1, 2))
+        done.set()
+        over.wait()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    cache = ActivationCache.capture(model, call=lambda m: (go.set(), done.wait(), m(torch.ones(1, 2))))
+    over.set()
+    thread.join()
+    assert len(cache.records) == 1
+
+
+def test_attention_before_dropout() -> None:
+    q = torch.randn(1, 2, 3, 4)
+    cache = ActivationCache.capture(
+        Calls(lambda m, x: nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5)), q
+    )
+    assert "before dropout" in cache.find("", "attention").note
+    assert torch.allclose(cache.attention("").sum(-1), torch.ones(1, 2, 3))
+
+
+def test_attention_by_exp() -> None:
+    def attend(m: nn.Module, x: Tensor) -> Tensor:
+        scores = (x @ x.mT).exp()
+        return (scores / scores.sum(-1, keepdim=True)) @ x
+
+    cache = ActivationCache.capture(Calls(attend), torch.randn(1, 2, 3, 4))
+    assert [record.kind for record in cache.records] == ["output"]
+
+
+def test_many_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "MOST_RECORDS", 10)
+    model = nn.Linear(2, 2)
+    with mv.record(model) as cache:
+        for _ in range(12):
+            model(torch.ones(1, 2))
+    assert len(cache.records) == 10 and "the first 10 records are kept" in cache.remarks[0]
+
+
+def test_nested_recordings() -> None:
+    model = nn.Linear(2, 2)
+    with mv.record(model), pytest.raises(RecordingError, match="Recordings of one model do not nest"):
+        mv.record(model).start()
+
+
+def test_spill_without_zarr(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "zarr", None)
+    with pytest.raises(MissingExtraError, match=r"memviz_widgets\[spill\]"):
+        ActivationCache.capture(nn.Linear(2, 2), torch.ones(1, 2), spill=tmp_path)
+
+
+def test_statistics_of_large_tensors() -> None:
+    values = torch.randn(1 << 20) + 3
+    stats = ActivationCache.from_tensors({"x": values}).records[0].stats
+    assert stats is not None and (stats.min, stats.max) == (values.min().item(), values.max().item())
+    assert stats.mean == pytest.approx(values.double().mean().item(), rel=1e-6)
+    assert stats.std == pytest.approx(values.double().std(correction=0).item(), rel=1e-6)
+
+
+def test_pages_that_wait() -> None:
+    PAGES.clear()
+    cache = ActivationCache.capture(nn.Identity(), torch.ones(1 << 20))
+    cache.close()
+    assert PAGES.idle_bytes == 1 << 22 <= MOST_IDLE_BYTES == 64 * 2**20
+    PAGES.clear()
+    assert PAGES.idle_bytes == 0
