@@ -42,9 +42,15 @@ def test_every_row_has_a_test_and_every_test_a_row() -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_torchscript_model() -> None:
-    for made in (torch.jit.script(nn.Linear(2, 2)), torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2))):
-        with pytest.raises(ModelError, match=r"TorchScript module \(Linear\), which takes no hooks; expected a Python"):
-            ActivationCache.capture(made, torch.ones(1, 2))
+    with pytest.raises(ModelError, match=r"TorchScript module \(Linear\), which takes no hooks; expected a Python"):
+        ActivationCache.capture(torch.jit.script(nn.Linear(2, 2)), torch.ones(1, 2))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_traced_model() -> None:
+    model, x = nn.Sequential(nn.Linear(2, 2)), torch.ones(1, 2)
+    cache = ActivationCache.capture(torch.jit.trace(model, x), x)
+    assert torch.equal(cache[""], model(x)) and "takes no hooks" in cache.opaque["0"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -58,6 +64,7 @@ def test_exported_program() -> None:
     program = torch.export.export(nn.Sequential(nn.Linear(2, 2)), (x,)).module()
     cache = ActivationCache.capture(program, x)
     assert torch.equal(cache[""], program(x)) and "0" not in cache.names()
+    assert "torch.export.unflatten(program) makes a model that calls them" in cache.remarks[0]
 
 
 def test_compiled_model() -> None:
@@ -71,6 +78,7 @@ def test_child_called_by_forward() -> None:
     model = Calls(lambda m, x: m.a.forward(nn.functional.linear(x, m.b.weight)), a=nn.Linear(2, 2), b=nn.Linear(2, 2))
     cache = ActivationCache.capture(model, torch.ones(1, 2))
     assert cache.names() == ("",) and cache.never_called == ("a", "b")
+    assert "'b' was never called, but its weights were used by linear in '(model)'" in cache.remarks
 
 
 def test_module_made_in_forward() -> None:

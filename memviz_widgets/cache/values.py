@@ -187,8 +187,8 @@ class ValueStore:
         value = seen.value
         if version != seen.version or tensor_kind(live) != "dense":
             return value if version == seen.version else None
-        if version is None:  # an inference tensor: only a full look can tell
-            return value if value.tensor is not None and same_bits(live, value.tensor) else None
+        if version is None and value.tensor is not None:  # an inference tensor: only a full look can tell
+            return value if same_bits(live, value.tensor) else None
         if value.mark is None:
             value.mark = self._mark_of(value.tensor)
         return value if self._mark_of(live) == value.mark else None

@@ -45,11 +45,11 @@ _SAME_PLACES = [
     *("mul", "div", "true_divide", "add", "sub", "masked_fill", "where", "nan_to_num", "clamp", "expand"),
 ]
 _MOVES = ["transpose", "swapaxes", "swapdims", "permute"]
-_TRANSPOSED = [vars(torch._C.TensorBase)[name].__get__ for name in ("mT", "T")]
+_TRANSPOSED = [vars(Tensor.__base__)[name].__get__ for name in ("mT", "T")]
 STEPS = {
     **_named(_SAME_PLACES, torch, Tensor),
     **_named(_MOVES, torch, Tensor),
-    **dict.fromkeys(_TRANSPOSED, "mT"),
+    **dict.fromkeys([*_TRANSPOSED, torch.t, Tensor.t], "mT"),
     **_named(["dropout"], torch, functional),
 }
 """Functions that give the weights in another form."""

@@ -33,6 +33,23 @@ _CALLS: dict[object, Reader] = {
 }
 
 
+WEIGHED = frozenset(
+    (
+        nn.functional.linear,
+        nn.functional.embedding,
+        nn.functional.layer_norm,
+        nn.functional.batch_norm,
+        nn.functional.group_norm,
+        torch.conv1d,
+        torch.conv2d,
+        torch.conv3d,
+        torch.matmul,
+        torch.addmm,
+    )
+)
+"""Functions that take weights; for telling where those of a module went that was never called."""
+
+
 class AttentionTaps:
     """Finds attention in the calls of a model.
 
@@ -40,6 +57,7 @@ class AttentionTaps:
         modules: All modules of the model.
         found: Called with (value, note) at the moment of the attention; copies what it keeps, at once.
         recording: Whether the current thread is inside a call that is recorded.
+        used: Called with (name of the function, parameter) when a function is given a weight.
 
     Attributes:
         remarks: Sentences about attention that could not be read, each once.
@@ -50,14 +68,17 @@ class AttentionTaps:
         modules: Iterable[nn.Module],
         found: Callable[[QueryKey | Tensor, str], None],
         recording: Callable[[], bool],
+        used: Callable[[str, nn.Parameter], None] = lambda name, parameter: None,
     ) -> None:
         self.remarks: list[str] = []
         self._found = found
         self._recording = recording
+        self._used = used
         self._open: list[Caller] = []
         self._calls: dict[object, Reader] = {}
         self._always: frozenset[object] = frozenset()
         self._following: frozenset[object] = frozenset()
+        self._steps: frozenset[object] = frozenset()
         self._mode: TapsMode | None = None
         self._thread = 0
         self._softmaxes = SoftmaxWatch(self._follow)
@@ -71,7 +92,8 @@ class AttentionTaps:
         self.leave()
         flex = flex_operator()
         self._calls = {**_CALLS, **({} if flex is None else {flex: flex_weights})}
-        self._always = frozenset((*self._calls, *SOFTMAXES))
+        self._always = frozenset((*self._calls, *SOFTMAXES, *WEIGHED))
+        self._steps = frozenset((*STEPS, *PRODUCTS))
         self._following = self._always.union(STEPS, PRODUCTS)
         self._mode = TapsMode(self._always, self._watch)
         self._thread = threading.get_ident()
@@ -94,7 +116,9 @@ class AttentionTaps:
 
     def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], finished: bool) -> None:
         """A module's call has ended; ``finished`` is False when it raised."""
-        if any(each.module is module for each in self._open):
+        if self._open and self._open[-1].module is module:
+            self._open.pop()
+        elif any(each.module is module for each in self._open):
             while self._open.pop().module is not module:
                 pass  # a call inside was interrupted, and nobody told
 
@@ -117,6 +141,12 @@ class AttentionTaps:
         return result
 
     def _look(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        if func in WEIGHED:
+            for value in (*args, *kwargs.values()):
+                if type(value) is nn.Parameter:
+                    self._used(func.__name__, value)
+            if func not in self._steps:
+                return
         read = self._calls.get(func)
         if read is not None:
             value = read(args, kwargs)

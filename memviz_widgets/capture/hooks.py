@@ -69,8 +69,8 @@ class Frame:
     call: int
     handled: BaseException | None
     """The exception that was being handled already when the call began; not this call's failure."""
-    running: FrameType | None
-    """The Python frame that makes an outermost call, by which a call that was interrupted is known later."""
+    running: FrameType
+    """The Python frame that makes the call, by which a call that was interrupted is known later."""
     anchored: bool = False
     attentions: int = 0
 
@@ -121,7 +121,8 @@ class Recorder:
         self._step = 0
         self._root_calls = 0
         self._failure: tuple[BaseException, str] | None = None
-        self.taps = AttentionTaps(modules, self._found, self._recording)
+        self._owners = _owners(sites)
+        self.taps = AttentionTaps(modules, self._found, self._recording, self._weight_used)
         self.last_finished = ""
         self.count = 0
 
@@ -129,6 +130,7 @@ class Recorder:
         """Forget the modules. Copies of the hooks that a deepcopy took along do nothing from now on."""
         self._drop_frames()
         self._paths = {}
+        self._owners = {}
         for sentence in self.taps.remarks:
             self._trace.remark(sentence)
 
@@ -142,8 +144,7 @@ class Recorder:
         if path is None or not self._thread.ours():
             return
         with torch._C.DisableTorchFunction():
-            if self._frames and self._frames[0].module is module and not _is_running(self._frames[0].running):
-                self._drop_frames()  # an interrupt ended the outermost call, and nobody told its hook
+            self._drop_interrupted()
             if not self._frames and not self._begin_outermost(path):
                 return
             self._open_frame(module, path, args, kwargs)
@@ -164,8 +165,7 @@ class Recorder:
     def _open_frame(self, module: nn.Module, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         call = self._calls[path] = self._calls.get(path, -1) + 1
         self._trace.fired.add(path)
-        running = None if self._frames else sys._getframe(3)
-        frame = Frame(module, path, call, sys.exc_info()[1], running)
+        frame = Frame(module, path, call, sys.exc_info()[1], sys._getframe(3))
         outermost = not self._frames
         self._frames.append(frame)
         try:
@@ -227,18 +227,33 @@ class Recorder:
                 self._anchors.end(self.count)
         return self._frames.pop()
 
+    def _drop_interrupted(self) -> None:
+        """Close calls that a KeyboardInterrupt ended: torch tells no hook of it, and the model may go on all the same."""
+        open_calls = {id(frame.running): position for position, frame in enumerate(self._frames)}
+        current: FrameType | None = sys._getframe(2) if open_calls else None
+        while current is not None and id(current) not in open_calls:
+            current = current.f_back
+        alive = 0 if current is None else open_calls[id(current)] + 1
+        while len(self._frames) > alive:
+            self._end_call(self._frames.pop())
+
     def _drop_frames(self) -> None:
-        """Whatever is open was interrupted."""
-        if self._frames:
-            self._frames.clear()
-            self.taps.leave()
-            self._thread.release()
+        """Whatever is open was interrupted, if only in the end of its last call."""
+        self._frames.clear()
+        self.taps.leave()
+        self._thread.release()
         if self._anchors:
             self._anchors.end_all(self.count)
 
     def _recording(self) -> bool:
         """Whether this thread is inside a recorded call."""
         return bool(self._frames) and self._thread.ours()
+
+    def _weight_used(self, function: str, parameter: nn.Parameter) -> None:
+        """A function was given a weight: note it when it is not that of a module whose call is open."""
+        owners = self._owners.get(id(parameter), ())
+        if len(owners) == 1 and not any(frame.path == owners[0] for frame in self._frames):
+            self._trace.weights_used.setdefault(owners[0], f"{function} in {self._frames[-1].path or '(model)'!r}")
 
     def _found(self, value: Value, note: str) -> None:
         """An attention call ran in the innermost open call."""
@@ -328,20 +343,22 @@ class Recorder:
         self.count += 1
 
 
+def _owners(sites: list[Site]) -> dict[int, tuple[str, ...]]:
+    """Id of a parameter -> paths of the modules that have it."""
+    owners: dict[int, tuple[str, ...]] = {}
+    for site in sites:
+        for value in site.module._parameters.values():
+            if value is not None:
+                owners[id(value)] = (*owners.get(id(value), ()), site.path)
+    return owners
+
+
 def _functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:
     """A subclass may do all its work in ``__torch_function__`` (jagged tensors): for it, functions stay on."""
     plain = tensor is None or type(tensor) in (Tensor, nn.Parameter)
     enabled = getattr(torch._C, "_EnableTorchFunction", None)
     context: AbstractContextManager[Any] = nullcontext() if plain or enabled is None else enabled()
     return context
-
-
-def _is_running(frame: FrameType | None) -> bool:
-    """Whether a Python frame is one of those that wait for this one."""
-    current: FrameType | None = sys._getframe(1)
-    while current is not None and current is not frame:
-        current = current.f_back
-    return current is not None
 
 
 def ignore(*args: object) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..errors import InputError, ModelError
+from .trace import is_traced_root
 
 EXPECTED = (
     "expected a tensor, a tuple of positional arguments, or a mapping of keywords. "
@@ -26,7 +27,7 @@ def check_model(model: object) -> nn.Module:
     Raises:
         ModelError: for a class, a function, a TorchScript module, or anything that is no nn.Module.
     """
-    if isinstance(model, torch.jit.ScriptModule):
+    if isinstance(model, torch.jit.ScriptModule) and not is_traced_root(model):
         raise ModelError(
             f"the model is a TorchScript module ({getattr(model, 'original_name', type(model).__name__)}), which takes "
             "no hooks; expected a Python nn.Module. Capture the module from before torch.jit.script or torch.jit.trace."

@@ -5,6 +5,7 @@ In: model, input, a sink for records. Out: the model's output, or ForwardError; 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -98,6 +99,7 @@ class Session:
     def end(self) -> None:
         """Detach; nothing of the recording stays on the model. A second time does nothing."""
         self._stack.close()
+        self.trace.remark_weights()
         remark_new_modules(self.model, self.sites, self.trace)
 
 
@@ -128,6 +130,7 @@ def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -
             raise ForwardError(forward_text(error, session.recorder)) from error
         finally:
             session.end()
+    remark_exported(session.model, session.trace)
     if session.guide.misfit:
         raise DimsError(session.guide.misfit)
 
@@ -168,6 +171,18 @@ def forward_text(error: Exception, recorder: Recorder) -> str:
         f"the forward raised {type(error).__name__}: {error}\n"
         f"Raised {raised}; {last}. {recorder.count} records made before it are in error.cache."
     )
+
+
+def remark_exported(model: nn.Module, trace: Trace) -> None:
+    """A graph of torch.export calls no module, though it was made of some; say how to have them."""
+    graph = getattr(model, "graph", None)
+    if not isinstance(graph, getattr(sys.modules.get("torch.fx"), "Graph", ())) or trace.fired - {"", "_guards_fn"}:
+        return
+    if any("nn_module_stack" in node.meta for node in graph.nodes):
+        trace.remark(
+            "this model is a graph of torch.export, whose modules are not called; "
+            "torch.export.unflatten(program) makes a model that calls them"
+        )
 
 
 def remark_new_modules(model: nn.Module, sites: list[Site], trace: Trace) -> None:

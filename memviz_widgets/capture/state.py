@@ -26,6 +26,8 @@ from .trace import Trace, walk
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
 """Exact types whose contents are put back; a subclass may have rules of its own."""
 _BUILTIN = (*_CONTAINERS, tuple)
+MAX_DEPTH = 4
+"""Levels of containers inside containers that are put back."""
 _NO_TENSORS = (bool, int, float, str, type(None))
 
 
@@ -85,9 +87,7 @@ class ModuleKeeper:
         self._type = type(module)
         self._attributes = dict(module.__dict__)
         self._identities = _identities(self._attributes)
-        self._contents = [
-            (value, _items(value) if value else []) for value in self._attributes.values() if type(value) in _CONTAINERS
-        ]
+        self._contents = [entry for value in self._attributes.values() for entry in _containers(value)]
         self._shape = _structure(module)
         own = [value for value in (*module._parameters.values(), *module._buffers.values()) if value is not None]
         self._lazy = any(is_lazy(value) for value in own)
@@ -119,6 +119,20 @@ class ModuleKeeper:
         for name, value in self._attributes.items():
             if current.get(name, self) is not value:
                 current[name] = value
+
+
+def _containers(value: Any, depth: int = 0) -> Iterator[tuple[Any, list[Any]]]:
+    """(container, contents) of a builtin container and of those inside it."""
+    kind = type(value)
+    if kind not in _BUILTIN or depth > MAX_DEPTH:
+        return
+    if kind is not tuple:
+        yield value, _items(value) if value else []
+    if value and kind is not set:
+        inside = value.values() if isinstance(value, dict) else value
+        for entry in inside:
+            if type(entry) in _BUILTIN:
+                yield from _containers(entry, depth + 1)
 
 
 def _identities(attributes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -178,7 +192,7 @@ class TensorKeeper:
 
 
 def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tuple[str, Tensor]]:
-    """(name, tensor) of buffers, attributes, tensors one level inside attributes, and weights that forward renorms."""
+    """(name, tensor) of buffers, attributes, tensors inside containers of them, and weights that forward renorms."""
     if getattr(module, "max_norm", None) is not None and isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         yield "weight", module.weight
     yield from ((name, value) for name, value in module._buffers.items() if value is not None)
@@ -187,13 +201,16 @@ def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tu
     for name, value in module.__dict__.items():
         if type(value) in _NO_TENSORS or not value_may_hold_tensors(name, value):
             continue
-        if isinstance(value, (list, tuple, deque, set)):
-            inside = list(value)
-        else:
-            inside = list(value.values()) if type(value) in (dict, OrderedDict) else [value]
-        for entry in inside:
-            if isinstance(entry, Tensor) and id(entry) not in parameter_ids:
-                yield name, entry
+        yield from ((name, each) for each in _tensors_in(value) if id(each) not in parameter_ids)
+
+
+def _tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
+    """A tensor, or the tensors inside builtin containers."""
+    if isinstance(value, Tensor):
+        yield value
+    elif type(value) in _BUILTIN and value and depth <= MAX_DEPTH:
+        for entry in value.values() if isinstance(value, dict) else value:
+            yield from _tensors_in(entry, depth + 1)
 
 
 def value_may_hold_tensors(name: str, value: Any) -> bool:

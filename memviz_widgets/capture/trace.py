@@ -39,6 +39,7 @@ class Trace:
         callable_paths: Paths of modules that have a forward (a ModuleList has none).
         opaque: Path -> a sentence, for modules that take no hooks.
         fired: Paths whose module was entered.
+        weights_used: Path of a module -> the function that was given its weights outside of its own call, and where.
         remarks: Sentences about what could not be recorded or restored.
     """
 
@@ -47,12 +48,19 @@ class Trace:
     callable_paths: list[str] = field(default_factory=list)
     opaque: dict[str, str] = field(default_factory=dict)
     fired: set[str] = field(default_factory=set)
+    weights_used: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     @property
     def never_called(self) -> tuple[str, ...]:
         """Paths of modules with a forward that was not called, in the order of ``named_modules()``."""
         return tuple(path for path in self.callable_paths if path not in self.fired and path not in self.opaque)
+
+    def remark_weights(self) -> None:
+        """Say of modules that were never called where their weights went all the same."""
+        for path in self.never_called:
+            if path in self.weights_used:
+                self.remark(f"{path!r} was never called, but its weights were used by {self.weights_used[path]}")
 
     def remark(self, sentence: str) -> None:
         """Keep a sentence once."""
@@ -97,11 +105,11 @@ def survey(model: nn.Module, trace: Trace) -> list[Site]:
             continue
         paths[id(module)] = trace.names[name] = trace.names[raw_name] = name
         trace.types[name] = type_name(module)
-        if isinstance(module, torch.jit.ScriptModule):
+        if isinstance(module, torch.jit.ScriptModule) and not is_traced_root(module):
             trace.opaque[name] = f"{name!r} is a {type_name(module)} compiled by TorchScript; it takes no hooks"
             continue
         sites.append(Site(module, name))
-        if type(module).forward is not nn.Module.forward:
+        if is_traced_root(module) or type(module).forward is not nn.Module.forward:
             trace.callable_paths.append(name)
     return sites
 
@@ -114,6 +122,11 @@ def _own_name(raw_name: str, prefixes: dict[str, str]) -> str:
         if raw_name.startswith(raw + "."):
             return f"{own}.{raw_name[len(raw) + 1 :]}".lstrip(".")
     return raw_name
+
+
+def is_traced_root(module: nn.Module) -> bool:
+    """Whether a module is what ``torch.jit.trace`` returns: it takes hooks, its parts do not."""
+    return isinstance(module, torch.jit.TopLevelTracedModule)
 
 
 def is_wrapper(module: nn.Module) -> bool:
