@@ -36,6 +36,8 @@ bench: python
 	$(PYTHON) .setup/prepare.py test
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.scrub
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.first_picture
+	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -c .setup/constraints.txt -r .setup/bench-packages.txt
+	$(IN_VENV) -m tests.benchmarks.capture
 
 screenshots: python
 	$(PYTHON) .setup/prepare.py test

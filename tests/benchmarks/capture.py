@@ -1,0 +1,153 @@
+"""What a capture costs: time over the plain forward, memory at the peak, tensors; ours, hand hooks and three peers.
+
+Run: ``python -m tests.benchmarks.capture``; ``--help`` says how to run a part of it. Every tool runs on every model in
+a process of its own, plain forward and capture in turn, so that a busy machine slows both. Prints a table per model and
+leaves with status 1 when ours misses a target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .capture_models import CASES, TARGET_LOOK
+from .capture_tools import TOOLS
+
+ROOT = Path(__file__).resolve().parents[2]
+CELL_LIMIT_S = 1800
+MIB = 2**20
+HEAD = f"{'':20}{'x plain':>8}{'middle half':>16}{'first':>8}{'extra peak':>13}{'tensors':>9}"
+LEGEND = """\
+x plain: median of capture / the forward just before it. first, extra peak: the first capture of this model in a
+process; extra is resident memory at its peak over that of a forward. torchlens leaves torch's functions wrapped, in the
+forwards it is compared with too, in its favour. Hooks that keep and nnsight store tensors that the model may overwrite
+later."""
+NOISE = 0.1
+"""How far from 1 two equal forwards may come out before the table says so."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parsed(arguments)
+    cells = []
+    threads = f"{options.threads} thread{'s' if options.threads > 1 else ''}"
+    print(f"torch {torch.__version__}, {threads}, {platform.machine()}\n{LEGEND}")
+    for model in options.models:
+        print(f"\n{CASES[model].title}\n{HEAD}", flush=True)
+        of_model = []
+        for tool in options.tools:
+            of_model.append(measured(model, tool, options.rounds, options.threads))
+            print(row(of_model[-1]), flush=True)
+        print(footer(of_model))
+        cells += of_model
+    checks = [check for cell in cells if cell["tool"] == "ours" for check in targets(cell)]
+    if options.json:
+        verdicts = [{"target": text, "held": held} for text, held in checks]
+        options.json.write_text(json.dumps({"torch": torch.__version__, "cells": cells, "targets": verdicts}, indent=1))
+    print()
+    for text, held in checks:
+        print(f"{'held  ' if held else 'MISSED'} {text}")
+    return 0 if all(held for _, held in checks) else 1
+
+
+def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line: names as lists, checked."""
+
+    def names_of(known: Sequence[str]) -> Any:
+        def names(text: str) -> list[str]:
+            unknown = [name for name in text.split(",") if name not in known]
+            if unknown:
+                raise argparse.ArgumentTypeError(f"no {', '.join(unknown)}; there are {','.join(known)}")
+            return text.split(",")
+
+        return names
+
+    def positive(text: str) -> int:
+        if not text.isdecimal() or int(text) < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+        return int(text)
+
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.capture", description="What a capture costs.")
+    models = [name for name in CASES if name != "tiny"]
+    parser.add_argument("--models", type=names_of(list(CASES)), default=models, help=",".join(CASES))
+    parser.add_argument("--tools", type=names_of(list(TOOLS)), default=list(TOOLS), help=",".join(TOOLS))
+    parser.add_argument("--rounds", type=positive, default=15, help="forward and capture in turn (default 15)")
+    parser.add_argument("--threads", type=positive, default=2, help="of torch (default 2)")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers there too")
+    return parser.parse_args(arguments)
+
+
+def measured(model: str, tool: str, rounds: int, threads: int) -> dict[str, Any]:
+    """The cell, measured by a child process; {"error"} in it when that failed."""
+    job: dict[str, Any] = {"model": model, "tool": tool, "rounds": rounds, "threads": threads}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        path.write_text(json.dumps(job))
+        words = [sys.executable, "-m", "tests.benchmarks.capture_cell", str(path)]
+        env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        try:
+            done = subprocess.run(
+                words, cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=CELL_LIMIT_S
+            )
+        except subprocess.TimeoutExpired:
+            return job | {"error": f"not done after {CELL_LIMIT_S} s"}
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            return job | {"error": f"exit status {done.returncode}: {last}"}
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+
+def row(cell: dict[str, Any]) -> str:
+    """One line of the table."""
+    title = TOOLS[cell["tool"]].title
+    if "error" in cell:
+        return f"{title:20}{cell['error'][:98]}"
+    extra = "-" if cell["extra_bytes"] is None else f"{cell['extra_bytes'] / MIB:.1f} MiB"
+    half = f"{cell['ratio_quarter']:.2f}-{cell['ratio_three_quarters']:.2f}"
+    tensors = cell["tensors"] or "-"
+    return f"{title:20}{cell['ratio']:8.2f}{half:>16}{cell['first_ratio']:8.2f}{extra:>13}{tensors:>9}"
+
+
+def footer(cells: list[dict[str, Any]]) -> str:
+    """What the numbers above are multiples of, and what looking at a value that was not kept takes."""
+    forwards = [cell["plain_s"] * 1000 for cell in cells if "plain_s" in cell]
+    lines = [f"plain forward: {min(forwards):.1f}-{max(forwards):.1f} ms"] if forwards else []
+    if any(cell["tool"] == "plain" and abs(cell.get("ratio", 1) - 1) > NOISE for cell in cells):
+        lines.append("This machine is too busy: two equal forwards differ. Run it again.")
+    for cell in cells:
+        if cell.get("looks"):
+            lines.append(
+                f"ours kept {cell['kept']} of {cell['tensors']} tensors; looking at one of the others takes"
+                f" {cell['look_ratio']:.3f} of a forward (median of {cell['looks']}; worst {cell['look_worst']:.3f})"
+            )
+        elif "kept" in cell:
+            lines.append(f"ours kept {cell['kept']} of {cell['tensors']} tensors")
+    return "\n".join(lines)
+
+
+def targets(cell: dict[str, Any]) -> list[tuple[str, bool]]:
+    """What was asked of our capture of this model, in words, and whether it holds."""
+    case = CASES[cell["model"]]
+    if "error" in cell:
+        return [(f"{case.title}: {cell['error']}", False)]
+    if case.target is None:
+        return []
+    checks = [(f"{case.title}: capture {cell['ratio']:.2f} <= {case.target:g} x plain", cell["ratio"] <= case.target)]
+    if cell["looks"]:
+        text = f"{case.title}: looking at a layer that is not kept {cell['look_ratio']:.3f} <= {TARGET_LOOK:g} x plain"
+        checks.append((text, cell["look_ratio"] <= TARGET_LOOK))
+    return checks
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""One cell of the capture benchmark, one tool on one model, in a process of its own: ``python -m ... JOB.json``.
+
+In: a JSON file {"model", "tool", "rounds", "threads"}. Out: the same file with what was measured, or with "error".
+Every number is a comparison with the plain forward of the same process: time as a ratio to the forward just before,
+memory as what the peak is over that of a forward.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .capture_memory import with_peak
+from .capture_models import CASES, Case
+from .capture_tools import TOOLS, Tool
+
+WARM_FORWARDS = 3
+LOOKS = 20
+"""Records that are looked at, spread over the depth of the model."""
+
+
+def timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds, and the result, which the caller lets go outside the measured time."""
+    start = time.perf_counter()
+    result = run()
+    return time.perf_counter() - start, result
+
+
+def measure(case: Case, tool: Tool, rounds: int) -> dict[str, Any]:
+    """All numbers of the cell; seconds, bytes, ratios to the plain forward."""
+    model, x = case.make()
+    warm_up(tool)
+    run = tool.prepare(model, x, case.budget)
+
+    def plain() -> Any:
+        return model(x)
+
+    first = first_capture(plain, run, tool)
+    times = [round_of(plain, run, tool) for _ in range(min(rounds, tool.most_rounds))]
+    ratios = sorted(captured / forward for forward, captured in times)
+    return first | {
+        "rounds": len(times),
+        "plain_s": statistics.median(forward for forward, _ in times),
+        "ratio": statistics.median(ratios),
+        "ratio_quarter": ratios[len(ratios) // 4],
+        "ratio_three_quarters": ratios[-1 - len(ratios) // 4],
+    }
+
+
+def warm_up(tool: Tool) -> None:
+    """One capture of another model: what a tool imports and prepares once is no part of what a capture costs."""
+    case = CASES["tiny"]
+    run = tool.prepare(*case.make(), case.budget)
+    tool.close(run())
+
+
+def first_capture(plain: Callable[[], Any], run: Callable[[], Any], tool: Tool) -> dict[str, Any]:
+    """Time, memory and tensors of the first capture of the model.
+
+    Memory is taken here only: whatever stays with the process afterwards, in the heap or in a tool, is memory that a
+    later capture takes again without a sign of it.
+    """
+    plain()
+    seconds, peaks = [], []
+    for _ in range(WARM_FORWARDS):
+        (forward_s, output), peak = with_peak(lambda: timed(plain))
+        del output
+        seconds.append(forward_s)
+        peaks.append(peak or 0)
+    gc.collect()
+    (capture_s, result), peak = with_peak(lambda: timed(run))
+    tensors = tool.count(result)
+    tool.close(result)
+    return {
+        "first_ratio": capture_s / statistics.median(seconds),
+        "extra_bytes": None if peak is None else peak - max(peaks),
+        "tensors": tensors,
+    }
+
+
+def round_of(plain: Callable[[], Any], run: Callable[[], Any], tool: Tool) -> tuple[float, float]:
+    """Seconds of one forward and of the capture right after it."""
+    gc.collect()
+    forward, output = timed(plain)
+    del output
+    captured, result = timed(run)
+    tool.close(result)
+    return forward, captured
+
+
+def look(model: nn.Module, x: Tensor, budget: str) -> dict[str, Any]:
+    """What asking for a value that was not kept takes, in forwards: the median and the worst; with its verification."""
+    from memviz_widgets.cache import ActivationCache
+
+    cache = ActivationCache.capture(model, x, budget=budget)
+    missing = [record for record in cache.records if record.on_demand and cache.value_or_none(record) is None]
+    ratios: list[float] = []
+    for place in range(min(LOOKS, len(missing))):
+        record = missing[place * len(missing) // min(LOOKS, len(missing))]
+        if cache.value_or_none(record) is None:  # else an earlier look has brought it back
+            forward, output = timed(lambda: model(x))
+            del output
+            ratios.append(timed(partial(cache.value, record))[0] / forward)
+    kept = sum(record.kept for record in cache.records)
+    cache.close()
+    found = {"looks": len(ratios), "kept": kept}
+    return found | ({"look_ratio": statistics.median(ratios), "look_worst": max(ratios)} if ratios else {})
+
+
+def main(path: Path) -> None:
+    job = json.loads(path.read_text())
+    torch.set_num_threads(job["threads"])
+    torch.manual_seed(0)
+    case, tool = CASES[job["model"]], TOOLS[job["tool"]]
+    try:
+        with torch.no_grad():
+            job |= measure(case, tool, job["rounds"])
+            if job["tool"] == "ours":
+                job |= look(*case.make(), case.budget)
+    except Exception as error:  # a peer may raise anything, and the other cells still count
+        job["error"] = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    path.write_text(json.dumps(job))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
