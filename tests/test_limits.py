@@ -61,7 +61,7 @@ def test_torchscript_part() -> None:
 
 def test_exported_program() -> None:
     x = torch.ones(1, 2)
-    program = torch.export.export(nn.Sequential(nn.Linear(2, 2)), (x,)).module()
+    program: Any = torch.export.export(nn.Sequential(nn.Linear(2, 2)), (x,)).module()
     cache = ActivationCache.capture(program, x)
     assert torch.equal(cache[""], program(x)) and "0" not in cache.names()
     assert "torch.export.unflatten(program) makes a model that calls them" in cache.remarks[0]
@@ -69,7 +69,7 @@ def test_exported_program() -> None:
 
 def test_compiled_model() -> None:
     model, x = nn.Sequential(nn.Linear(2, 2), nn.Tanh()), torch.ones(1, 2)
-    compiled = torch.compile(model, backend="eager")
+    compiled: Any = torch.compile(model, backend="eager")
     compiled(x)
     assert ActivationCache.capture(compiled, x).names() == ("0", "1", "")
 
@@ -171,7 +171,13 @@ def test_older_threads() -> None:
 
     thread = threading.Thread(target=serve)
     thread.start()
-    cache = ActivationCache.capture(model, call=lambda m: (go.set(), done.wait(), m(torch.ones(1, 2))))
+
+    def call(m: Any) -> None:
+        go.set()
+        done.wait()
+        m(torch.ones(1, 2))
+
+    cache = ActivationCache.capture(model, call=call)
     over.set()
     thread.join()
     assert len(cache.records) == 1

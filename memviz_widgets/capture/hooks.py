@@ -228,7 +228,7 @@ class Recorder:
         return self._frames.pop()
 
     def _drop_interrupted(self) -> None:
-        """Close calls that a KeyboardInterrupt ended: torch tells no hook of it, and the model may go on all the same."""
+        """Close calls that a KeyboardInterrupt ended: torch tells no hook of it, and the model may go on."""
         open_calls = {id(frame.running): position for position, frame in enumerate(self._frames)}
         current: FrameType | None = sys._getframe(2) if open_calls else None
         while current is not None and id(current) not in open_calls:

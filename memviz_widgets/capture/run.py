@@ -175,8 +175,9 @@ def forward_text(error: Exception, recorder: Recorder) -> str:
 
 def remark_exported(model: nn.Module, trace: Trace) -> None:
     """A graph of torch.export calls no module, though it was made of some; say how to have them."""
-    graph = getattr(model, "graph", None)
-    if not isinstance(graph, getattr(sys.modules.get("torch.fx"), "Graph", ())) or trace.fired - {"", "_guards_fn"}:
+    graph: Any = getattr(model, "graph", None)
+    is_graph = isinstance(graph, getattr(sys.modules.get("torch.fx"), "Graph", ()))
+    if not is_graph or trace.fired - {"", "_guards_fn"}:
         return
     if any("nn_module_stack" in node.meta for node in graph.nodes):
         trace.remark(

@@ -156,11 +156,8 @@ def _quick_stats(tensor: Tensor) -> TensorStats | None:
     size = flat.numel()
     lo, hi, total, squares, zeros = math.inf, -math.inf, 0.0, 0.0, 0
     for start in range(0, size, CHUNK_FAST):
-        if array is not None:
-            part = array[start : start + CHUNK_FAST]
-        else:
-            part = flat[start : start + CHUNK_FAST].float().numpy()
-        sums = _quick_sums(part)
+        stop = start + CHUNK_FAST
+        sums = _quick_sums(flat[start:stop].float().numpy() if array is None else array[start:stop])
         if sums is None:
             return None
         _, low, high, add, more, none = sums

@@ -126,7 +126,7 @@ def _own_name(raw_name: str, prefixes: dict[str, str]) -> str:
 
 def is_traced_root(module: nn.Module) -> bool:
     """Whether a module is what ``torch.jit.trace`` returns: it takes hooks, its parts do not."""
-    return isinstance(module, torch.jit.TopLevelTracedModule)
+    return type(module).__name__ == "TopLevelTracedModule"
 
 
 def is_wrapper(module: nn.Module) -> bool:

@@ -261,6 +261,7 @@ def test_07_identity_dropout_and_containers_are_one_value(captured: Capture) -> 
 
 def test_08_addresses_are_used_again(captured: Capture) -> None:
     """A tensor at the address of a dead one is another value."""
+    ids: list[int] = []
     addresses: list[int] = []
 
     class Temporaries(nn.Module):
@@ -269,14 +270,17 @@ def test_08_addresses_are_used_again(captured: Capture) -> None:
             self.part = nn.Identity()
 
         def forward(self, x: Tensor) -> Tensor:
-            addresses.extend(self.part(torch.full((9999,), float(k))).data_ptr() for k in range(30))
+            for k in range(200):
+                out = self.part(torch.full((99,), float(k)))
+                ids.append(id(out))
+                addresses.append(out.data_ptr())
             return x
 
     cache = captured(Temporaries(), X)
-    assert len(set(addresses)) < 30, "the hazard is there"
-    values = [cache.get("part", call=k) for k in range(30)]
-    assert all(torch.equal(value, torch.full((9999,), float(k))) for k, value in enumerate(values))
-    assert cache.held_bytes == 30 * 9999 * 4 + 128
+    assert len(set(ids)) < 200 or len(set(addresses)) < 200, "the hazard is there"
+    values = [cache.get("part", call=k) for k in range(200)]
+    assert all(torch.equal(value, torch.full((99,), float(k))) for k, value in enumerate(values))
+    assert cache.held_bytes == 200 * 99 * 4 + 128
 
 
 def test_09_a_slice_does_not_pin_its_base(captured: Capture) -> None:

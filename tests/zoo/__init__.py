@@ -1,0 +1,1 @@
+"""Small random transformers models, and what a capture of each of them must give."""
