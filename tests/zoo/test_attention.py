@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from fnmatch import fnmatchcase
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -119,8 +118,8 @@ def test_weights_are_those_of_eager_attention(runs: Runs) -> None:
 def test_part_of_the_weights_is_a_part_of_all(runs: Runs) -> None:
     for record in runs.cache.records:
         if record.kind == "attention":
-            where: dict[str, Any] = {"path": record.path, "call": record.call, "item": record.item}
-            last_head, last_query = record.shape[1] - 1, record.shape[2] - 1
-            part = runs.cache.attention(head=last_head, queries=slice(last_query, None), batch=0, **where)
-            every = runs.cache.attention(**where)[0, last_head, last_query:]
-            torch.testing.assert_close(part, every, rtol=0, atol=1e-6)
+            path, call, item = record.path, record.call, record.item
+            whole = runs.cache.attention(path, call=call, item=item)
+            head, query = whole.shape[1] - 1, whole.shape[2] - 1
+            part = runs.cache.attention(path, batch=0, head=head, queries=slice(query, None), call=call, item=item)
+            torch.testing.assert_close(part, whole[0, head, query:], rtol=0, atol=1e-6)
