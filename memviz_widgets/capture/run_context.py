@@ -62,6 +62,25 @@ def uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
     compiled = any(is_compiled_wrapper(part) or getattr(part, "_compiled_call_impl", None) for _, part in walk(model))
     if not compiled and "torch._dynamo" not in sys.modules:
         return nullcontext()
-    stance = getattr(torch.compiler, "set_stance", None)
-    context: AbstractContextManager[Any] = stance("force_eager") if stance else nullcontext()
-    return context
+    return _forced_eager() if hasattr(torch.compiler, "set_stance") else nullcontext()
+
+
+_EAGER: list[AbstractContextManager[Any]] = []
+"""The stance that is in force, once for each recording that needs it."""
+
+
+@contextmanager
+def _forced_eager() -> Iterator[None]:
+    """The stance, counted: torch puts back what was there on entry, which is wrong when recordings end crosswise."""
+    if not _EAGER:
+        stance = torch.compiler.set_stance("force_eager")
+        stance.__enter__()
+    else:
+        stance = _EAGER[0]
+    _EAGER.append(stance)
+    try:
+        yield
+    finally:
+        _EAGER.pop()
+        if not _EAGER:
+            stance.__exit__(None, None, None)

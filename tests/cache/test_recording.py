@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -121,6 +122,17 @@ def test_two_recordings_of_two_models_end_in_any_order(model: nn.Module) -> None
     second.stop()
     assert len(first.records) == 3 and len(second.records) == 2
     assert not hook_entries(other)[0][2]
+
+
+def test_compiled_code_runs_again_after_recordings_that_ended_crosswise(model: nn.Module) -> None:
+    compiled: Any = torch.compile(nn.Linear(3, 3), backend="eager")
+    compiled(torch.ones(1, 3))
+    stance = torch._dynamo.eval_frame._stance.stance
+    first, second = mv.record(model).start(), mv.record(compiled).start()
+    first.stop()
+    assert torch._dynamo.eval_frame._stance.stance == "force_eager"
+    second.stop()
+    assert torch._dynamo.eval_frame._stance.stance == stance == "default"
 
 
 def test_a_step_over_the_budget_is_run_again_alone(model: nn.Module) -> None:
