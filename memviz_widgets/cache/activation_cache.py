@@ -197,6 +197,8 @@ class ActivationCache:
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
+        if self._replay is not None:
+            self._replay.settle()
         self._records = self._values.finish(on_demand=self._replay is not None)
         if self._replay is not None and all(record.kept or not record.on_demand for record in self._records):
             self._replay.close()

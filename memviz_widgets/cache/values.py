@@ -16,6 +16,7 @@ from torch import Tensor
 from ..capture import (
     LazyValue,
     QueryKey,
+    checksum,
     dense_tensor,
     fingerprint,
     held_nbytes,
@@ -41,8 +42,9 @@ class Value:
     """One value: what it costs, what is known about it, and its copy while it is held.
 
     ``recorded``: a record is of it, not only a saved input. ``looked_at``: its statistics were computed, or cannot be.
-    ``mark``: sampled elements, made when the copy is given up or was never made. ``pins``: saved inputs that are this
-    value, which is then not given up. ``spilled``: its copy on disk.
+    ``mark``: sampled elements, made when the copy is given up or was never made. ``checksum``: of all elements, for an
+    inference tensor that was never copied. ``pins``: saved inputs that are this value, which is then not given up.
+    ``spilled``: its copy on disk.
     """
 
     nbytes: int
@@ -51,6 +53,7 @@ class Value:
     tensor: Tensor | None = None
     note: str = ""
     mark: bytes | None = None
+    checksum: int | None = None
     pins: int = 0
     recorded: bool = False
     looked_at: bool = False
@@ -104,7 +107,7 @@ class ValueStore:
         self._entries: dict[int, _Entry] = {}
         self._alive: dict[int, _Alive] = {}
         self._held: OrderedDict[int, Value] = OrderedDict()
-        self._guest: Value | None = None
+        self._guests: list[Value] = []
         self.expected_bytes = 0
         """Bytes of all values, if an earlier recording told; 0 = not known."""
 
@@ -187,8 +190,10 @@ class ValueStore:
         value = seen.value
         if version != seen.version or tensor_kind(live) != "dense":
             return value if version == seen.version else None
-        if version is None and value.tensor is not None:  # an inference tensor: only a full look can tell
-            return value if same_bits(live, value.tensor) else None
+        if version is None:  # an inference tensor: only a full look can tell
+            if value.tensor is not None:
+                return value if same_bits(live, value.tensor) else None
+            return value if value.checksum is not None and checksum(live) == value.checksum else None
         if value.mark is None:
             value.mark = self._mark_of(value.tensor)
         return value if self._mark_of(live) == value.mark else None
@@ -220,6 +225,7 @@ class ValueStore:
                 value.note = str(error)
         else:
             value.mark = self._mark_of(live) if value.dense else None
+            value.checksum = checksum(live) if value.dense and live.is_inference() else None
         self._alive[id(live)] = _Alive(weakref.ref(live), version_of(live), value)
         return value
 
@@ -300,10 +306,12 @@ class ValueStore:
             return False
         if not all(self._is_recorded(entry.parts[name], tensor) for name, tensor in tensors.items()):
             return False
+        self._drop_guests()
+        together = frozenset(map(id, entry.parts.values()))
         for name, tensor in tensors.items():
             part = entry.parts[name]
             if part.tensor is None:
-                self._store_afterwards(part, tensor)
+                self._store_afterwards(part, tensor, together)
         return True
 
     def _is_recorded(self, part: Value, live: Tensor) -> bool:
@@ -314,32 +322,31 @@ class ValueStore:
             return False
         return part.stats is None or same_stats(part.stats, tensor_stats(live))
 
-    def _store_afterwards(self, part: Value, live: Tensor) -> None:
-        self._drop_guest()
-        self._make_room(part.nbytes)
+    def _store_afterwards(self, part: Value, live: Tensor, together: frozenset[int]) -> None:
+        self._make_room(part.nbytes, together)
         tensor = snapshot(live, tensor_kind(live))
         if self.held_bytes + part.nbytes <= self.budget_bytes:
             self._store(part, tensor)
         else:  # larger than what the budget leaves: one such value is there while it is looked at
             part.tensor = tensor
-            self._guest = part
+            self._guests.append(part)
 
-    def _drop_guest(self) -> None:
-        if self._guest is not None:
-            self._guest.tensor = None
-            self._guest = None
+    def _drop_guests(self) -> None:
+        for guest in self._guests:
+            guest.tensor = None
+        self._guests.clear()
 
     def _store(self, value: Value, tensor: Tensor) -> None:
         value.tensor = tensor
         self._held[id(value)] = value
         self.held_bytes += value.nbytes
 
-    def _make_room(self, nbytes: int) -> bool:
-        """Give up values looked at least recently until this many bytes fit; whether they do."""
+    def _make_room(self, nbytes: int, needed: frozenset[int] = frozenset()) -> bool:
+        """Give up values looked at least recently until this many bytes fit; whether they do. ``needed`` ids stay."""
         for value in list(self._held.values()):
             if self.held_bytes + nbytes <= self.budget_bytes:
                 break
-            if not value.pins:
+            if not value.pins and id(value) not in needed:
                 self._give_up(value)
         return self.held_bytes + nbytes <= self.budget_bytes
 
@@ -359,7 +366,7 @@ class ValueStore:
         """Drop all values."""
         for value in self._held.values():
             value.tensor = None
-        self._drop_guest()
+        self._drop_guests()
         self._held.clear()
         self._entries.clear()
         self._alive.clear()

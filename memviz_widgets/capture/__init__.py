@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .attention import QueryKey
-from .fingerprint import fingerprint
+from .fingerprint import checksum, fingerprint
 from .hooks import Sink
 from .lazy import LazyValue
 from .outputs import tensors_of
@@ -22,6 +22,7 @@ __all__ = [
     "Session",
     "Sink",
     "Trace",
+    "checksum",
     "dense_tensor",
     "fingerprint",
     "held_nbytes",

@@ -16,6 +16,8 @@ from torch import nn
 
 from .saved_inputs import Held, Hold, NotSaveableError, SavedInputs
 from .surroundings import Surroundings
+from .tensors import version_of
+from .trace import walk
 
 LEVELS = 2
 """Nested levels of repeated blocks that are anchored."""
@@ -35,6 +37,7 @@ class Anchor:
         inputs: Its saved arguments; None when ``entry`` needs none, and when there was no room for them.
         entry: Runs it without arguments; None when the module is called with ``inputs``.
         surroundings: The modes and random generators when it began.
+        weights: Sum of the versions of its parameters: in a loop when it began, else when the recording ended.
     """
 
     module: nn.Module | None
@@ -44,6 +47,7 @@ class Anchor:
     inputs: SavedInputs | None = None
     entry: Callable[[], Any] | None = None
     surroundings: Surroundings | None = None
+    weights: int | None = None
 
     @property
     def saved(self) -> bool:
@@ -62,15 +66,18 @@ class Anchors:
         model: The recorded model.
         hold: Keeps a copy of a tensor for replay; None when there is no room.
         release: Gives such a copy up.
+        loop: Whether the weights may change between the calls: a training loop.
     """
 
-    def __init__(self, model: nn.Module, hold: Hold, release: Callable[[Held], None]) -> None:
+    def __init__(self, model: nn.Module, hold: Hold, release: Callable[[Held], None], *, loop: bool = False) -> None:
         self._hold = hold
         self._release = release
         self._levels = block_levels(model)
         self._open: list[Anchor | None] = []
         self._anchors: list[Anchor] = []
         self._moving: Anchor | None = None
+        self._loop = loop
+        self._model = model
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:
         """A call begins and the next record will have this index; True when :meth:`end` must be told of its end."""
@@ -114,7 +121,7 @@ class Anchors:
         index: int,
         entry: Callable[[], Any] | None = None,
     ) -> Anchor | None:
-        anchor = Anchor(module, level, index, entry=entry)
+        anchor = Anchor(module, level, index, entry=entry, weights=self.weights_of(module) if self._loop else None)
         self._anchors.append(anchor)
         if entry is None:
             self._fill(anchor, args, kwargs)
@@ -169,6 +176,27 @@ class Anchors:
         self._moving = anchor
         self._fill(anchor, args, kwargs)
         anchor.surroundings = Surroundings(torch_only=True)
+
+    def weights_of(self, module: nn.Module | None) -> int:
+        """Sum of the versions of the parameters of a saved call: it grows with every write to one of them.
+
+        An embedding with max_norm writes to its weights in every forward, and a capture puts them back.
+        """
+        parts = [part for _, part in walk(self._model if module is None else module)]
+        values = {
+            id(value): version_of(value) or 0
+            for part in parts
+            if getattr(part, "max_norm", None) is None
+            for value in part._parameters.values()
+            if value is not None
+        }
+        return sum(values.values())
+
+    def settle(self) -> None:
+        """The recording is over: weights that are written to from now on are not those of the recording."""
+        for anchor in self._anchors:
+            if anchor.weights is None:
+                anchor.weights = self.weights_of(anchor.module)
 
     def around(self, index: int) -> Iterator[Anchor]:
         """Anchors whose call made this record, the smallest first."""

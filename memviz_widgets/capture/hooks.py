@@ -229,8 +229,10 @@ class Recorder:
 
     def _drop_interrupted(self) -> None:
         """Close calls that a KeyboardInterrupt ended: torch tells no hook of it, and the model may go on."""
+        if not self._frames or _is_inside(self._frames[-1].running):
+            return
         open_calls = {id(frame.running): position for position, frame in enumerate(self._frames)}
-        current: FrameType | None = sys._getframe(2) if open_calls else None
+        current: FrameType | None = sys._getframe(2)
         while current is not None and id(current) not in open_calls:
             current = current.f_back
         alive = 0 if current is None else open_calls[id(current)] + 1
@@ -341,6 +343,14 @@ class Recorder:
         )
         self._sink(record, live)
         self.count += 1
+
+
+def _is_inside(running: FrameType) -> bool:
+    """Whether the current call was made, at whatever depth, by that Python frame."""
+    current: FrameType | None = sys._getframe(1)
+    while current is not None and current is not running:
+        current = current.f_back
+    return current is not None
 
 
 def _owners(sites: list[Site]) -> dict[int, tuple[str, ...]]:

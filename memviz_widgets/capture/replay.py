@@ -60,6 +60,10 @@ class Replay:
         """Give up the saved inputs."""
         self._anchors.clear()
 
+    def settle(self) -> None:
+        """The recording is over: weights that are written to from now on are not those of the recording."""
+        self._anchors.settle()
+
     def fetch(self, record: TensorRecord, take: Take) -> None:
         """Run saved calls, smallest first, until ``take`` recognises the record's value.
 
@@ -75,6 +79,8 @@ class Replay:
 
     def _try(self, anchor: Anchor, record: TensorRecord, take: Take) -> str:
         """Run one saved call; "" when it gave the value, else why not."""
+        if anchor.weights != self._anchors.weights_of(anchor.module):
+            return "the model's weights were written to since"
         try:
             return "" if self._run(anchor, record, take) else "another run gave other values"
         except Exception as error:
@@ -83,7 +89,7 @@ class Replay:
     def _run(self, anchor: Anchor, record: TensorRecord, take: Take) -> bool:
         """Run one saved call; whether it gave the value."""
         place = _Place(record, anchor.first, take, self._early_stop)
-        root = anchor.module or self._model
+        root = self._model if anchor.module is None else anchor.module
         sites = list(_sites_of(root, self._sites))
         trace = Trace()
         unsaved = self._anchors.unsaved_around(record.index, anchor)

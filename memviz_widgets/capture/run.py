@@ -69,7 +69,7 @@ class Session:
         self.sites = survey(model, trace)
         self.chosen = choose_layers(layers, trace.names)
         self.guide = DimsGuide(read_dims(dims, trace))
-        self.anchors = Anchors(model, holder.hold, holder.release) if holder else None
+        self.anchors = Anchors(model, holder.hold, holder.release, loop=loop) if holder else None
         self.replay = Replay(model, self.sites, self.chosen, self.anchors) if self.anchors else None
         # A loop of the user's own has no known length, and may have a bar of its own.
         self._progress = None if loop else Progress(len(trace.callable_paths))

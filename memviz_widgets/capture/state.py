@@ -25,10 +25,10 @@ from .trace import Trace, walk
 
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
 """Exact types whose contents are put back; a subclass may have rules of its own."""
-_BUILTIN = (*_CONTAINERS, tuple)
+_BUILTIN = frozenset((*_CONTAINERS, tuple))
 MAX_DEPTH = 4
 """Levels of containers inside containers that are put back."""
-_NO_TENSORS = (bool, int, float, str, type(None))
+_NO_TENSORS = frozenset((bool, int, float, str, type(None)))
 
 
 @contextmanager
@@ -87,7 +87,9 @@ class ModuleKeeper:
         self._type = type(module)
         self._attributes = dict(module.__dict__)
         self._identities = _identities(self._attributes)
-        self._contents = [entry for value in self._attributes.values() for entry in _containers(value)]
+        self._contents = [
+            entry for value in self._attributes.values() if type(value) in _BUILTIN for entry in _containers(value)
+        ]
         self._shape = _structure(module)
         own = [value for value in (*module._parameters.values(), *module._buffers.values()) if value is not None]
         self._lazy = any(is_lazy(value) for value in own)

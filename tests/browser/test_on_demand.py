@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,8 @@ def test_a_layer_that_is_not_reproducible_shows_no_picture(open_notebook: Callab
 
 def test_attention_of_a_model_as_it_was_loaded(open_notebook: Callable[..., Notebook]) -> None:
     model, inputs = minilm()
-    model.set_attn_implementation("eager")
+    bert: Any = model
+    bert.set_attn_implementation("eager")
     with torch.no_grad():
         eager = model(**inputs, output_attentions=True).attentions[2]  # (B, N, Q, K)
     notebook = open_notebook(MINILM_CELL)

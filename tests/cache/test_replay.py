@@ -30,6 +30,13 @@ class Block(nn.Module):
         return out
 
 
+class Attends(nn.Module):
+    """Scaled dot-product attention of its input to itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(x, x, x)
+
+
 def blocks(count: int = 6) -> nn.Sequential:
     return nn.Sequential(*(Block() for _ in range(count)))
 
@@ -78,11 +85,43 @@ def test_changed_weights_are_noticed_and_never_shown() -> None:
     cache = ActivationCache.capture(nn.Sequential(nn.Linear(8, 8), last), torch.randn(4, 8), budget=0)
     with torch.no_grad():
         last.bias.add_(1e-6)
-    text = r"'1' \(call 0\) is not reproducible: captured values were dropped, and another run gave other values"
+    text = r"'1' \(call 0\) is not reproducible: captured values were dropped, and the model's weights were written"
     with pytest.raises(NotReproducibleError, match=text):
         cache.get("1")
     assert cache.reproducible is False and "1 not reproducible" in cache.summary
-    assert cache.get("0").shape == (4, 8)
+
+
+def test_blocks_whose_weights_stayed_still_come_back() -> None:
+    model, x = blocks(), torch.randn(4, 16)
+    whole, cache = values_of(model, x, budget="4 KiB")
+    torch.nn.init.zeros_(model[5].inner[0].weight)  # type: ignore[union-attr, index]
+    assert torch.equal(cache.get("4.inner.0"), whole.get("4.inner.0"))
+    with pytest.raises(NotReproducibleError, match="weights were written to since"):
+        cache.get("5.inner.0")
+
+
+def test_weights_changed_without_a_version_are_noticed_by_the_values() -> None:
+    model = nn.Linear(8, 8)
+    cache = ActivationCache.capture(model, torch.randn(4, 8), budget=0)
+    model.weight.data.numpy()[:] += 1
+    with pytest.raises(NotReproducibleError, match="another run gave other values"):
+        cache.get("")
+
+
+def test_a_small_local_change_of_a_weight_is_noticed() -> None:
+    last = nn.Linear(64, 4096)
+    cache = ActivationCache.capture(nn.Sequential(last, nn.ReLU()), torch.randn(64, 64), budget=0)
+    with torch.no_grad():
+        last.bias[33] += 0.0005
+    with pytest.raises(NotReproducibleError, match="weights were written to since"):
+        cache.get("0")
+
+
+def test_attention_larger_than_the_budget_comes_back() -> None:
+    q = torch.randn(1, 2, 5, 4)
+    model = Attends()
+    whole = ActivationCache.capture(model, q).attention("")
+    assert torch.equal(ActivationCache.capture(model, q, budget=0).attention(""), whole)
 
 
 def test_a_forward_that_raises_when_run_again_says_so() -> None:
