@@ -6,6 +6,7 @@ In: its smallest model. Out: the printed table and the JSON file.
 from __future__ import annotations
 
 import json
+import mmap
 import re
 from pathlib import Path
 
@@ -58,7 +59,9 @@ def test_a_name_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str
 
 def test_the_peak_counts_what_was_freed_again() -> None:
     def use(nbytes: int) -> float:
-        return float(torch.ones(nbytes, dtype=torch.uint8)[0])  # a torch call lets the sampling thread run
+        # Pages from the system: torch would take what earlier tests left free in the heap, which is resident already.
+        pages = torch.frombuffer(mmap.mmap(-1, nbytes), dtype=torch.uint8)
+        return float(pages.fill_(1)[0])  # a torch call lets the sampling thread run
 
     if capture_memory.resident() is None:
         pytest.skip("this system has no /proc: the benchmark shows no memory there")

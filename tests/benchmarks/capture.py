@@ -1,7 +1,7 @@
 """What a capture costs: time over the plain forward, memory at the peak, tensors; ours, hand hooks and three peers.
 
 Run: ``python -m tests.benchmarks.capture``; ``--help`` says how to run a part of it. Every tool runs on every model in
-a process of its own, plain forward and capture in turn, so that a busy machine slows both. Prints a table per model and
+processes of its own, plain forward and capture in turn, so that a busy machine slows both. Prints a table per model and
 leaves with status 1 when ours misses a target.
 """
 
@@ -20,18 +20,19 @@ from typing import Any
 
 import torch
 
+from .capture_memory import HOLD_NOTHING_FREED
 from .capture_models import CASES, TARGET_LOOK
 from .capture_tools import TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
-CELL_LIMIT_S = 1800
+CHILD_LIMIT_S = 1800
 MIB = 2**20
 HEAD = f"{'':20}{'x plain':>8}{'middle half':>16}{'first':>8}{'extra peak':>13}{'tensors':>9}"
 LEGEND = """\
 x plain: median of capture / the forward just before it. first, extra peak: the first capture of this model in a
-process; extra is resident memory at its peak over that of a forward. torchlens leaves torch's functions wrapped, in the
-forwards it is compared with too, in its favour. Hooks that keep and nnsight store tensors that the model may overwrite
-later."""
+process; extra is resident memory at its peak over that of a forward, with a malloc that holds nothing freed.
+torchlens leaves torch's functions wrapped, in the forwards it is compared with too, in its favour. Hooks that keep and
+nnsight store tensors that the model may overwrite later."""
 NOISE = 0.1
 """How far from 1 two equal forwards may come out before the table says so."""
 
@@ -87,19 +88,25 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measured(model: str, tool: str, rounds: int, threads: int) -> dict[str, Any]:
-    """The cell, measured by a child process; {"error"} in it when that failed."""
+    """The cell, its memory and its time measured by a child process each; {"error"} in it when one failed."""
     job: dict[str, Any] = {"model": model, "tool": tool, "rounds": rounds, "threads": threads}
+    with_memory = child({**job, "part": "memory"}, HOLD_NOTHING_FREED)
+    return with_memory if "error" in with_memory else child({**with_memory, "part": "time"}, {})
+
+
+def child(job: dict[str, Any], environment: dict[str, str]) -> dict[str, Any]:
+    """The job with what a child process measured, or with its error."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
         path.write_text(json.dumps(job))
         words = [sys.executable, "-m", "tests.benchmarks.capture_cell", str(path)]
-        env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+        env = {**os.environ, "HF_HUB_OFFLINE": "1", **environment}
         try:
             done = subprocess.run(
-                words, cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=CELL_LIMIT_S
+                words, cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=CHILD_LIMIT_S
             )
         except subprocess.TimeoutExpired:
-            return job | {"error": f"not done after {CELL_LIMIT_S} s"}
+            return job | {"error": f"not done after {CHILD_LIMIT_S} s"}
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             return job | {"error": f"exit status {done.returncode}: {last}"}

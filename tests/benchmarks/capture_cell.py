@@ -1,8 +1,8 @@
 """One cell of the capture benchmark, one tool on one model, in a process of its own: ``python -m ... JOB.json``.
 
-In: a JSON file {"model", "tool", "rounds", "threads"}. Out: the same file with what was measured, or with "error".
-Every number is a comparison with the plain forward of the same process: time as a ratio to the forward just before,
-memory as what the peak is over that of a forward.
+In: a JSON file {"part": "memory" or "time", "model", "tool", "rounds", "threads"}. Out: the same file with what was
+measured, or with "error". Every number is a comparison with the plain forward of the same process: time as a ratio to
+the forward just before, memory as what the peak is over that of a forward.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def timed(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def measure(case: Case, tool: Tool, rounds: int) -> dict[str, Any]:
-    """All numbers of the cell; seconds, bytes, ratios to the plain forward."""
+    """Time of the first capture of the model and of later ones, and what was captured."""
     model, x = case.make()
     warm_up(tool)
     run = tool.prepare(model, x, case.budget)
@@ -45,10 +45,17 @@ def measure(case: Case, tool: Tool, rounds: int) -> dict[str, Any]:
     def plain() -> Any:
         return model(x)
 
-    first = first_capture(plain, run, tool)
+    before = statistics.median(timed(plain)[0] for _ in range(WARM_FORWARDS))
+    gc.collect()
+    first, result = timed(run)
+    tensors = tool.count(result)
+    tool.close(result)
+    del result
     times = [round_of(plain, run, tool) for _ in range(min(rounds, tool.most_rounds))]
     ratios = sorted(captured / forward for forward, captured in times)
-    return first | {
+    return {
+        "tensors": tensors,
+        "first_ratio": first / before,
         "rounds": len(times),
         "plain_s": statistics.median(forward for forward, _ in times),
         "ratio": statistics.median(ratios),
@@ -62,30 +69,6 @@ def warm_up(tool: Tool) -> None:
     case = CASES["tiny"]
     run = tool.prepare(*case.make(), case.budget)
     tool.close(run())
-
-
-def first_capture(plain: Callable[[], Any], run: Callable[[], Any], tool: Tool) -> dict[str, Any]:
-    """Time, memory and tensors of the first capture of the model.
-
-    Memory is taken here only: whatever stays with the process afterwards, in the heap or in a tool, is memory that a
-    later capture takes again without a sign of it.
-    """
-    plain()
-    seconds, peaks = [], []
-    for _ in range(WARM_FORWARDS):
-        (forward_s, output), peak = with_peak(lambda: timed(plain))
-        del output
-        seconds.append(forward_s)
-        peaks.append(peak or 0)
-    gc.collect()
-    (capture_s, result), peak = with_peak(lambda: timed(run))
-    tensors = tool.count(result)
-    tool.close(result)
-    return {
-        "first_ratio": capture_s / statistics.median(seconds),
-        "extra_bytes": None if peak is None else peak - max(peaks),
-        "tensors": tensors,
-    }
 
 
 def round_of(plain: Callable[[], Any], run: Callable[[], Any], tool: Tool) -> tuple[float, float]:
@@ -117,6 +100,23 @@ def look(model: nn.Module, x: Tensor, budget: str) -> dict[str, Any]:
     return found | ({"look_ratio": statistics.median(ratios), "look_worst": max(ratios)} if ratios else {})
 
 
+def extra_peak(case: Case, tool: Tool) -> int | None:
+    """Bytes by which the peak of the first capture is over that of a forward; None where the system does not tell.
+
+    Of the first one only: what stays with the process afterwards is memory that a later capture takes again without a
+    sign of it.
+    """
+    model, x = case.make()
+    warm_up(tool)
+    run = tool.prepare(model, x, case.budget)
+    forwards = [with_peak(lambda: model(x))[1] for _ in range(WARM_FORWARDS)]
+    gc.collect()
+    result, captured = with_peak(run)
+    tool.close(result)
+    known = [peak for peak in forwards if peak is not None]
+    return captured - max(known) if captured is not None and known else None
+
+
 def main(path: Path) -> None:
     job = json.loads(path.read_text())
     torch.set_num_threads(job["threads"])
@@ -124,9 +124,12 @@ def main(path: Path) -> None:
     case, tool = CASES[job["model"]], TOOLS[job["tool"]]
     try:
         with torch.no_grad():
-            job |= measure(case, tool, job["rounds"])
-            if job["tool"] == "ours":
-                job |= look(*case.make(), case.budget)
+            if job["part"] == "memory":
+                job["extra_bytes"] = extra_peak(case, tool)
+            else:
+                job |= measure(case, tool, job["rounds"])
+                if job["tool"] == "ours":
+                    job |= look(*case.make(), case.budget)
     except Exception as error:  # a peer may raise anything, and the other cells still count
         job["error"] = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
     path.write_text(json.dumps(job))
