@@ -197,10 +197,12 @@ class ActivationCache:
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
-        if self._replay is not None:
-            self._replay.settle()
         self._records = self._values.finish(on_demand=self._replay is not None)
-        if self._replay is not None and all(record.kept or not record.on_demand for record in self._records):
+        if self._replay is None:
+            return
+        if any(record.on_demand for record in self._records):
+            self._replay.settle()
+        else:
             self._replay.close()
             self._replay = None
 
@@ -228,7 +230,7 @@ class ActivationCache:
     def summary(self) -> str:
         """What was recorded and what of it is held, as one line: ``"1.0 GiB recorded, 256.0 MiB kept, ..."``."""
         total, held = self._values.recorded_bytes, self._values.kept_bytes
-        if all(record.kept or not record.on_demand for record in self._records):
+        if not any(record.on_demand for record in self._records):
             lost = sum(not record.available for record in self._records)
             missing = f", {lost} of {len(self._records)} tensors not kept" if lost else ", all kept"
             return f"{format_bytes(total)} recorded{missing}"

@@ -5,7 +5,6 @@ In: the arguments of a capture. Out: bytes per record and in all, each value onc
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +61,7 @@ class _Tally:
         self.records: list[TensorRecord] = []
         self.costs: list[int] = []
         self.input_bytes = 0
-        self._seen: dict[int, tuple[weakref.ref[Tensor], int | None]] = {}
+        self._seen: capturing.TensorMap[tuple[int | None]] = capturing.TensorMap()
 
     def __call__(self, record: TensorRecord, live: Tensor | QueryKey | None) -> None:
         parts = live.tensors().values() if isinstance(live, QueryKey) else () if live is None else (live,)
@@ -75,11 +74,10 @@ class _Tally:
         return _NotHeld()
 
     def _cost(self, live: Tensor) -> int:
-        version = capturing.version_of(live)
-        reference, seen = self._seen.get(id(live), (None, None))
-        if reference is not None and reference() is live and seen == version:
+        version = (capturing.version_of(live),)
+        if self._seen.get(live) == version:
             return 0
-        self._seen[id(live)] = (weakref.ref(live), version)
+        self._seen.put(live, version)
         return capturing.held_nbytes(live, capturing.look(live))
 
 

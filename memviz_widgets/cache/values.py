@@ -8,7 +8,6 @@ that come back from a replay. Inputs that were saved for replay are held as long
 from __future__ import annotations
 
 import dataclasses
-import weakref
 from collections import OrderedDict
 
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..capture import (
     LazyValue,
     QueryKey,
+    TensorMap,
     checksum,
     dense_tensor,
     fingerprint,
@@ -58,16 +58,6 @@ class Value:
     recorded: bool = False
     looked_at: bool = False
     spilled: SpilledValue | None = None
-    dims: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(slots=True)
-class _Alive:
-    """The live tensor from which a value was taken, and its version then."""
-
-    reference: weakref.ref[Tensor]
-    version: int | None
-    value: Value
 
 
 @dataclasses.dataclass(slots=True)
@@ -105,7 +95,8 @@ class ValueStore:
         self._spill = spill
         self._records: list[TensorRecord] = []
         self._entries: dict[int, _Entry] = {}
-        self._alive: dict[int, _Alive] = {}
+        self._alive: TensorMap[tuple[int | None, Value]] = TensorMap()
+        """The version that a live tensor had when a value was taken from it, and the value."""
         self._held: OrderedDict[int, Value] = OrderedDict()
         self._guests: list[Value] = []
         self.expected_bytes = 0
@@ -150,7 +141,7 @@ class ValueStore:
             if value is None:
                 value = Value(nbytes, dense=True)
                 self.input_bytes += nbytes
-                self._alive[id(live)] = _Alive(weakref.ref(live), version_of(live), value)
+                self._alive.put(live, (version_of(live), value))
             self._store(value, snapshot(live))
         elif not value.pins and self.pinned_bytes + value.nbytes > share:
             return None
@@ -183,13 +174,11 @@ class ValueStore:
 
         The version counter misses writes through ``.data``, numpy and foreign kernels, so sampled numbers are compared.
         """
-        seen = self._alive.get(id(live))
-        if seen is None or seen.reference() is not live:
+        version, value = self._alive.get(live) or (None, None)
+        if value is None or version != version_of(live):
             return None
-        version = version_of(live)
-        value = seen.value
-        if version != seen.version or tensor_kind(live) != "dense":
-            return value if version == seen.version else None
+        if tensor_kind(live) != "dense":
+            return value
         if version is None:  # an inference tensor: only a full look can tell
             if value.tensor is not None:
                 return value if same_bits(live, value.tensor) else None
@@ -212,7 +201,7 @@ class ValueStore:
         kind = tensor_kind(live)
         plain = kind == "dense" and 0 not in live.stride()
         nbytes = live.numel() * live.element_size() if plain else held_nbytes(live, look(live))
-        value = Value(nbytes, dense=kind == "dense", dims=record.dims)
+        value = Value(nbytes, dense=kind == "dense")
         if self.held_bytes + value.nbytes <= self.budget_bytes - self._reserved():
             try:
                 self._store(value, snapshot(live, kind))
@@ -226,7 +215,7 @@ class ValueStore:
         else:
             value.mark = self._mark_of(live) if value.dense else None
             value.checksum = checksum(live) if value.dense and live.is_inference() else None
-        self._alive[id(live)] = _Alive(weakref.ref(live), version_of(live), value)
+        self._alive.put(live, (version_of(live), value))
         return value
 
     def _reserved(self) -> int:
@@ -356,8 +345,6 @@ class ValueStore:
             return
         if self._held.pop(id(value), None) is not None:
             self.held_bytes -= value.nbytes
-        if self._spill is not None and value.spilled is None and value.recorded:
-            value.spilled = self._spill.write(id(value), value.tensor, value.dims)
         if value.mark is None:
             value.mark = self._mark_of(value.tensor)
         value.tensor = None

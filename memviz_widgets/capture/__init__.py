@@ -10,7 +10,7 @@ from .outputs import tensors_of
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
 from .stats import tensor_stats
-from .tensors import dense_tensor, held_nbytes, look, same_bits, snapshot, tensor_kind, version_of
+from .tensors import TensorMap, dense_tensor, held_nbytes, look, same_bits, snapshot, tensor_kind, version_of
 from .trace import Trace
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "ReplayFailedError",
     "Session",
     "Sink",
+    "TensorMap",
     "Trace",
     "checksum",
     "dense_tensor",

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from .saved_inputs import Held, Hold, NotSaveableError, SavedInputs
+from .saved_inputs import Held, Hold, SavedInputs
 from .surroundings import Surroundings
 from .tensors import version_of
 from .trace import walk
@@ -236,6 +236,3 @@ def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
             _mark(part, level + 1, levels)
         else:
             _mark(part, level, levels)
-
-
-__all__ = ["Anchor", "Anchors", "NotSaveableError", "block_levels"]

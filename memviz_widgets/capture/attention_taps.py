@@ -7,7 +7,7 @@ they are computed) as the calls happen. What a call returns is never changed, an
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -32,7 +32,6 @@ _CALLS: dict[object, Reader] = {
     torch._native_multi_head_attention: fused_weights,
 }
 
-
 WEIGHED = frozenset(
     (
         nn.functional.linear,
@@ -48,13 +47,14 @@ WEIGHED = frozenset(
     )
 )
 """Functions that take weights; for telling where those of a module went that was never called."""
+_ALWAYS = frozenset((*_CALLS, *SOFTMAXES, *WEIGHED))
+_STEPS = frozenset((*STEPS, *PRODUCTS))
 
 
 class AttentionTaps:
     """Finds attention in the calls of a model.
 
     Args:
-        modules: All modules of the model.
         found: Called with (value, note) at the moment of the attention; copies what it keeps, at once.
         recording: Whether the current thread is inside a call that is recorded.
         used: Called with (name of the function, parameter) when a function is given a weight.
@@ -65,7 +65,6 @@ class AttentionTaps:
 
     def __init__(
         self,
-        modules: Iterable[nn.Module],
         found: Callable[[QueryKey | Tensor, str], None],
         recording: Callable[[], bool],
         used: Callable[[str, nn.Parameter], None] = lambda name, parameter: None,
@@ -77,8 +76,6 @@ class AttentionTaps:
         self._open: list[Caller] = []
         self._calls: dict[object, Reader] = {}
         self._always: frozenset[object] = frozenset()
-        self._following: frozenset[object] = frozenset()
-        self._steps: frozenset[object] = frozenset()
         self._mode: TapsMode | None = None
         self._thread = 0
         self._softmaxes = SoftmaxWatch(self._follow)
@@ -91,10 +88,8 @@ class AttentionTaps:
         """The outermost call of the model begins in this thread."""
         self.leave()
         flex = flex_operator()
-        self._calls = {**_CALLS, **({} if flex is None else {flex: flex_weights})}
-        self._always = frozenset((*self._calls, *SOFTMAXES, *WEIGHED))
-        self._steps = frozenset((*STEPS, *PRODUCTS))
-        self._following = self._always.union(STEPS, PRODUCTS)
+        self._calls = _CALLS if flex is None else {**_CALLS, flex: flex_weights}
+        self._always = _ALWAYS if flex is None else _ALWAYS | {flex}
         self._mode = TapsMode(self._always, self._watch)
         self._thread = threading.get_ident()
         push(self._mode)
@@ -114,8 +109,8 @@ class AttentionTaps:
         """A module's call begins."""
         self._open.append(Caller(module, args, kwargs))
 
-    def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], finished: bool) -> None:
-        """A module's call has ended; ``finished`` is False when it raised."""
+    def after(self, module: nn.Module) -> None:
+        """A module's call has ended, if only by an exception."""
         if self._open and self._open[-1].module is module:
             self._open.pop()
         elif any(each.module is module for each in self._open):
@@ -125,7 +120,7 @@ class AttentionTaps:
     def _follow(self, something: bool) -> None:
         """Look at what may become of weights only while there are weights."""
         if self._mode is not None:
-            self._mode.table = self._following if something else self._always
+            self._mode.table = self._always | _STEPS if something else self._always
 
     def _watch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call, then look at it."""
@@ -145,7 +140,7 @@ class AttentionTaps:
             for value in (*args, *kwargs.values()):
                 if type(value) is nn.Parameter:
                     self._used(func.__name__, value)
-            if func not in self._steps:
+            if func not in _STEPS:
                 return
         read = self._calls.get(func)
         if read is not None:

@@ -9,7 +9,6 @@ channels, the usual meaning of that many axes.
 from __future__ import annotations
 
 import re
-import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from .dims_rules import Dims, Seen, dims_by_rank, dims_by_type, input_dims, weights_by_caller, with_other_channels
 from .layer_names import matches
+from .tensors import TensorMap
 
 
 class DimsGuide:
@@ -28,7 +28,7 @@ class DimsGuide:
     def __init__(self, overrides: Mapping[str, Dims], batch_size: int | None = None) -> None:
         self._overrides = overrides
         self.batch_size = batch_size
-        self._known: dict[int, tuple[weakref.ref[Tensor], Dims]] = {}
+        self._known: TensorMap[Dims] = TensorMap()
         self._latest: dict[tuple[int, ...], Dims] = {}
         self.misfit: str = ""
         """The first override that did not fit its tensor, as a sentence; raised when the forward is over."""
@@ -97,12 +97,12 @@ class DimsGuide:
         return self._same_tensor(tensor) or self._latest.get(tuple(tensor.shape))
 
     def _same_tensor(self, tensor: Tensor) -> Dims | None:
-        """Dims of this very tensor object. A bare id would match tensors that took a dead one's address."""
-        reference, dims = self._known.get(id(tensor), (None, ()))
-        return dims if reference is not None and reference() is tensor and len(dims) == tensor.dim() else None
+        """Dims of this very tensor object."""
+        dims = self._known.get(tensor)
+        return dims if dims is not None and len(dims) == tensor.dim() else None
 
     def _remember(self, tensor: Tensor, dims: Dims) -> None:
-        self._known[id(tensor)] = (weakref.ref(tensor), dims)
+        self._known.put(tensor, dims)
 
 
 def tensors_in(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
@@ -88,7 +88,6 @@ class Recorder:
         guide: Names the axes.
         trace: Filled with what the calls tell about the model.
         chosen: Paths to record, None = all.
-        modules: All modules of the model, also those without hooks: they decide how attention is tapped.
         anchors: Saves inputs for replay; None to save none.
         outermost: Whether outermost calls are anchors of their own (a recording of the user's loop).
         progress: Told of every module that finishes.
@@ -102,7 +101,6 @@ class Recorder:
         trace: Trace,
         chosen: frozenset[str] | None,
         *,
-        modules: Iterable[nn.Module],
         anchors: CallKeeper | None = None,
         outermost: bool = False,
         progress: Progress | None = None,
@@ -122,7 +120,7 @@ class Recorder:
         self._root_calls = 0
         self._failure: tuple[BaseException, str] | None = None
         self._owners = _owners(sites)
-        self.taps = AttentionTaps(modules, self._found, self._recording, self._weight_used)
+        self.taps = AttentionTaps(self._found, self._recording, self._weight_used)
         self.last_finished = ""
         self.count = 0
 
@@ -189,13 +187,7 @@ class Recorder:
                 return
             error = sys.exc_info()[1]
             failed = error is not None and error is not frame.handled and result is None
-            try:
-                self._frames.append(frame)  # what the taps find after the call was found in it
-                self.taps.after(module, args, kwargs, not failed)
-            except Exception as tap_error:
-                self._trace.remark(f"the attention of {frame.path!r}: {type(tap_error).__name__}: {tap_error}")
-            finally:
-                self._frames.pop()
+            self.taps.after(module)
             if failed and error is not None:
                 self._note_failure(error, frame)
             else:
@@ -222,9 +214,7 @@ class Recorder:
         if not any(frame.module is module for frame in self._frames):
             return None
         while self._frames[-1].module is not module:
-            lost = self._frames.pop()
-            if lost.anchored and self._anchors:
-                self._anchors.end(self.count)
+            self._end_call(self._frames.pop())
         return self._frames.pop()
 
     def _drop_interrupted(self) -> None:
@@ -263,12 +253,12 @@ class Recorder:
         item = str(frame.attentions) if frame.attentions else ""
         frame.attentions += 1
         shape = tuple(value.shape)
-        kind = str(value.dtype).removeprefix("torch.")
+        dtype = str(value.dtype).removeprefix("torch.")
         nbytes = math.prod(shape) * value.dtype.itemsize
         device = str(value.device if isinstance(value, Tensor) else value.query.device)
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._emit(frame, item, ATTENTION_DIMS, shape, kind, device, nbytes, note, value, kind="attention")
+                self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, kind="attention")
         except Exception as error:
             self._trace.remark(f"the attention of {frame.path!r}: {type(error).__name__}: {error}")
 

@@ -51,7 +51,6 @@ class Replay:
         self._sites = sites
         self._chosen = chosen
         self._anchors = anchors
-        self._modules = [module for _, module in walk(model)]
         self._flags = TrainingFlags(model)
         # Whoever moves weights around a forward (accelerate) must see its end, or they stay where they were moved.
         self._early_stop = not any(hasattr(part, "_hf_hook") or _is_sharded(part) for _, part in walk(model))
@@ -94,7 +93,7 @@ class Replay:
         trace = Trace()
         unsaved = self._anchors.unsaved_around(record.index, anchor)
         refill = _Refill(self._anchors, unsaved, anchor.first) if unsaved else None
-        recorder = Recorder(sites, place, DimsGuide({}), trace, self._chosen, modules=self._modules, anchors=refill)
+        recorder = Recorder(sites, place, DimsGuide({}), trace, self._chosen, anchors=refill)
         with ExitStack() as stack:
             stack.enter_context(cheap_collections())
             stack.enter_context(kept_state(root, trace))

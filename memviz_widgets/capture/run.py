@@ -79,7 +79,6 @@ class Session:
             self.guide,
             trace,
             self.chosen,
-            modules=[module for _, module in walk(model)],
             anchors=self.anchors,
             outermost=loop,
             progress=self._progress,

@@ -28,7 +28,8 @@ _CONTAINERS = (dict, OrderedDict, list, set, deque)
 _BUILTIN = frozenset((*_CONTAINERS, tuple))
 MAX_DEPTH = 4
 """Levels of containers inside containers that are put back."""
-_NO_TENSORS = frozenset((bool, int, float, str, type(None)))
+_OWN_CONTAINERS = ("_parameters", "_buffers", "_modules")
+"""Attributes in which nn.Module keeps what is looked at by itself."""
 
 
 @contextmanager
@@ -133,8 +134,7 @@ def _containers(value: Any, depth: int = 0) -> Iterator[tuple[Any, list[Any]]]:
     if value and kind is not set:
         inside = value.values() if isinstance(value, dict) else value
         for entry in inside:
-            if type(entry) in _BUILTIN:
-                yield from _containers(entry, depth + 1)
+            yield from _containers(entry, depth + 1)
 
 
 def _identities(attributes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -201,9 +201,9 @@ def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tu
     if isinstance(module, torch.jit.ScriptModule):
         return
     for name, value in module.__dict__.items():
-        if type(value) in _NO_TENSORS or not value_may_hold_tensors(name, value):
-            continue
-        yield from ((name, each) for each in _tensors_in(value) if id(each) not in parameter_ids)
+        # Most attributes are neither, and asking costs less than making a generator that finds nothing.
+        if name not in _OWN_CONTAINERS and (type(value) in _BUILTIN or isinstance(value, Tensor)):
+            yield from ((name, each) for each in _tensors_in(value) if id(each) not in parameter_ids)
 
 
 def _tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
@@ -213,13 +213,6 @@ def _tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
     elif type(value) in _BUILTIN and value and depth <= MAX_DEPTH:
         for entry in value.values() if isinstance(value, dict) else value:
             yield from _tensors_in(entry, depth + 1)
-
-
-def value_may_hold_tensors(name: str, value: Any) -> bool:
-    """Whether an attribute is worth a look: not the containers of nn.Module, not an empty one (the hooks, mostly)."""
-    if name in ("_parameters", "_buffers", "_modules"):
-        return False
-    return isinstance(value, Tensor) or bool(type(value) in _BUILTIN and value)
 
 
 def _copy(value: Tensor) -> Tensor:

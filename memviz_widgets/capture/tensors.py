@@ -5,15 +5,19 @@ In: any tensor a model may return, of any layout, subclass or mode. Out: a Sight
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from .pages import PAGES
+
+Known = TypeVar("Known")
 
 OWN_PAGES_FROM = 1 << 17
 """Bytes from which a copy gets memory of its own. Smaller ones would waste the rest of their last page."""
@@ -182,6 +186,29 @@ def snapshot(tensor: Tensor, kind: str = "dense") -> Tensor:
             pages = PAGES.take(core.numel() * core.element_size())
             copy = pages.view(core.dtype).view(core.shape).copy_(core)
         return copy.expand(dense.shape)
+
+
+class TensorMap(Generic[Known]):
+    """What is known of live tensors, by identity. Keeps none alive.
+
+    A bare ``id`` would match a tensor that took a dead one's address.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Tensor], Known]] = {}
+
+    def get(self, tensor: Tensor) -> Known | None:
+        """What is known of this very tensor, or None."""
+        entry = self._entries.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def put(self, tensor: Tensor, known: Known) -> None:
+        """Remember something of a tensor, in place of what was known."""
+        self._entries[id(tensor)] = (weakref.ref(tensor), known)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()
 
 
 def plain_mode() -> AbstractContextManager[object]:

@@ -20,19 +20,11 @@ SLACK = 16 * MIB
 """What Python and torch allocate besides, and pages that the system counts late."""
 
 SCRIPT = """
-import json, re, sys
+import json
 import torch
 from torch import nn
 import memviz_widgets as mv
-
-def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
-
-def resident():
-    return int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
-
-def reset():
-    open("/proc/self/clear_refs", "w").write("5")
+from tests.benchmarks.capture_memory import high_water, resident, with_peak
 
 class Scale(nn.Module):
     def __init__(self, factor):
@@ -46,10 +38,10 @@ model = nn.Sequential(*(nn.Sequential(*(Scale(1 + (4 * b + i) / 999) for i in ra
 x = torch.randn(1, 64, 256, 256)
 with torch.no_grad():
     model(x)
-    reset(); base = resident(); model(x); plain = peak() - base
-    reset(); base = resident()
-    cache = mv.ActivationCache.capture(model, x, budget="64 MiB")
-    captured = peak() - base
+    base = resident(); plain = with_peak(lambda: model(x))[1] - base
+    base = resident()
+    cache, captured = with_peak(lambda: mv.ActivationCache.capture(model, x, budget="64 MiB"))
+    captured -= base
     wrong, expected = [], x
     wanted = {f"{b}.{i}" for b in (0, 9, 31) for i in range(4)}  # first, middle, last; all take minutes
     for b in range(32):
@@ -57,7 +49,7 @@ with torch.no_grad():
             expected = model[b][i](expected)
             if f"{b}.{i}" in wanted and not torch.equal(cache.value(cache.find(f"{b}.{i}")), expected):
                 wrong.append(f"{b}.{i}")
-    looked = peak() - base
+    looked = high_water() - base
 print(json.dumps(dict(plain=plain, captured=captured, looked=looked, wrong=wrong, recorded=cache.recorded_bytes,
                       held=cache.held_bytes, demand=sum(r.on_demand for r in cache.records), summary=cache.summary)))
 """

@@ -27,7 +27,7 @@ class Tapped:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.seen: list[Seen] = []
-        self.taps = AttentionTaps(list(model.modules()), self._found, lambda: bool(self._open))
+        self.taps = AttentionTaps(self._found, lambda: bool(self._open))
         self._paths = {id(module): path for path, module in model.named_modules()}
         self._open: list[nn.Module] = []
 
@@ -44,7 +44,7 @@ class Tapped:
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         with torch._C.DisableTorchFunction():
-            self.taps.after(module, args, kwargs, result is not None)
+            self.taps.after(module)
             self._open.pop()
             if not self._open:
                 self.taps.leave()

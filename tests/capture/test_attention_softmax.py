@@ -226,7 +226,7 @@ def test_class_probabilities_are_not_attention() -> None:
 
 
 def test_a_softmax_is_not_kept_alive() -> None:
-    taps = AttentionTaps([], lambda value, note: None, lambda: True)
+    taps = AttentionTaps(lambda value, note: None, lambda: True)
     taps.enter()
     weights = functional.dropout(before := SCORES.softmax(-1), 0.5)
     references = [weakref.ref(weights), weakref.ref(before)]
@@ -236,7 +236,7 @@ def test_a_softmax_is_not_kept_alive() -> None:
 
 
 def test_weights_that_are_gone_are_followed_no_more() -> None:
-    taps = AttentionTaps([], lambda value, note: None, lambda: True)
+    taps = AttentionTaps(lambda value, note: None, lambda: True)
     taps.enter()
     assert taps._mode is not None
     few = taps._mode.table

@@ -101,7 +101,7 @@ def test_the_mask_that_layers_share_is_handed_on_as_it_is() -> None:
     masks = []
     mask = torch.ones(3, 5, dtype=torch.bool)
     query, key, value = query_key_value(2, 4)
-    taps = AttentionTaps([], lambda value, note: masks.append(value.mask), lambda: True)  # type: ignore[union-attr]
+    taps = AttentionTaps(lambda value, note: masks.append(value.mask), lambda: True)  # type: ignore[union-attr]
     taps.enter()
     imported_sdpa(query, key, value, mask)
     taps.leave()
@@ -145,7 +145,7 @@ def stack() -> list[TorchFunctionMode]:
 
 
 def quiet() -> AttentionTaps:
-    return AttentionTaps([], lambda value, note: None, lambda: True)
+    return AttentionTaps(lambda value, note: None, lambda: True)
 
 
 def test_leaving_twice_does_nothing() -> None:
@@ -195,7 +195,7 @@ def test_a_mode_left_in_another_thread_lets_everything_pass() -> None:
 
 def test_outside_of_a_recorded_call_nothing_is_looked_at() -> None:
     found: list[str] = []
-    taps = AttentionTaps([], lambda value, note: found.append(note), lambda: False)
+    taps = AttentionTaps(lambda value, note: found.append(note), lambda: False)
     taps.enter()
     imported_sdpa(*query_key_value(1, 1))
     taps.leave()
@@ -216,7 +216,7 @@ def test_a_failing_sink_becomes_a_remark() -> None:
     def fail(value: object, note: str) -> None:
         raise ValueError("full")
 
-    taps = AttentionTaps([], fail, lambda: True)
+    taps = AttentionTaps(fail, lambda: True)
     taps.enter()
     for _ in range(2):
         imported_sdpa(*query_key_value(1, 1))
@@ -229,6 +229,6 @@ def test_an_interrupted_call_inside_does_not_hide_its_caller() -> None:
     taps = quiet()
     for module in (outer, inner):
         taps.before(module, (), {})
-    taps.after(outer, (), {}, finished=True)
-    taps.after(inner, (), {}, finished=True)
+    taps.after(outer)
+    taps.after(inner)
     assert taps._open == []
