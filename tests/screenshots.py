@@ -29,6 +29,23 @@ explorer.selection.layer = "enc[0]"
 explorer.selection.channel = 40
 explorer.selection.time = 6
 explorer""",
+    "attention": """from tests.real_models import minilm
+model, inputs = minilm()
+with torch.no_grad():
+    explorer = mv.ActivationExplorer(model, inputs, budget="300 KiB")
+explorer.selection.layer = "encoder.layer.2.attention.self attention"
+explorer.selection.head = 5
+explorer""",
+    "steps": """torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.Tanh())
+with mv.record(model, budget="64 KiB") as cache:
+    for step in range(4):
+        model(torch.randn(1, 3, 24, 24))
+    model[0](torch.randn(1, 3, 24, 24))
+explorer = mv.ActivationExplorer(cache)
+explorer.selection.layer = "1"
+explorer.selection.step = 2
+explorer""",
     "linear": """torch.manual_seed(0)
 explorer = mv.ActivationExplorer(torch.nn.Sequential(torch.nn.Linear(16, 48), torch.nn.ReLU()), torch.randn(6, 16))
 explorer.selection.layer = 1
