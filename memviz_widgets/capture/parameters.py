@@ -28,7 +28,10 @@ class ParameterWatch:
         with torch.inference_mode(False), torch.no_grad():
             for name, value, _ in self._seen:
                 if tensor_kind(value) == "dense" and value.is_contiguous() and value.numel():
-                    groups.setdefault((value.dtype, value.device), _Samples()).add(name, value)
+                    place = (value.dtype, value.device)
+                    if place not in groups:
+                        groups[place] = _Samples()
+                    groups[place].add(name, value)
             for group in groups.values():
                 group.before = group.now()
         self._groups = list(groups.values())
@@ -50,7 +53,9 @@ class _Samples:
 
     def add(self, name: str, value: nn.Parameter) -> None:
         """Watch one more parameter."""
-        view = value.detach().view(-1)[:: max(1, value.numel() // SAMPLES)]
+        count = value.numel()
+        step = max(1, count // SAMPLES)
+        view = value.detach().as_strided((-(-count // step),), (step,))
         self._views.append((name, value, view, value.data_ptr()))
 
     def now(self) -> Tensor:

@@ -53,7 +53,7 @@ class Replay:
         self._anchors = anchors
         self._flags = TrainingFlags(model)
         # Whoever moves weights around a forward (accelerate) must see its end, or they stay where they were moved.
-        self._early_stop = not any(hasattr(part, "_hf_hook") or _is_sharded(part) for _, part in walk(model))
+        self._early_stop = not any("_hf_hook" in part.__dict__ or _is_sharded(part) for _, part in walk(model))
 
     def close(self) -> None:
         """Give up the saved inputs."""

@@ -189,6 +189,5 @@ def remark_new_modules(model: nn.Module, sites: list[Site], trace: Trace) -> Non
     """Modules that a forward builds while it runs had no hooks; say so."""
     known = {id(site.module) for site in sites}
     for name, module in walk(model):
-        hookable = not isinstance(module, torch.jit.ScriptModule) and not is_wrapper(module)
-        if hookable and id(module) not in known:
+        if id(module) not in known and not isinstance(module, torch.jit.ScriptModule) and not is_wrapper(module):
             trace.remark(f"the module {name!r} was made during the forward, too late for a record; capture again")

@@ -59,10 +59,13 @@ def uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
 
     Nothing is recompiled afterwards. Loading the compiler takes seconds, so a process that never did is left alone.
     """
-    compiled = any(is_compiled_wrapper(part) or getattr(part, "_compiled_call_impl", None) for _, part in walk(model))
-    if not compiled and "torch._dynamo" not in sys.modules:
+    if "torch._dynamo" not in sys.modules and not any(map(_is_compiled, (part for _, part in walk(model)))):
         return nullcontext()
     return _forced_eager() if hasattr(torch.compiler, "set_stance") else nullcontext()
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return is_compiled_wrapper(module) or module.__dict__.get("_compiled_call_impl") is not None
 
 
 _EAGER: list[AbstractContextManager[Any]] = []

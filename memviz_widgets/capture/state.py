@@ -12,6 +12,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import torch
@@ -26,8 +27,12 @@ from .trace import Trace, walk
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
 """Exact types whose contents are put back; a subclass may have rules of its own."""
 _BUILTIN = frozenset((*_CONTAINERS, tuple))
+_INERT = frozenset((type(None), bool, int, float, str, torch.dtype, torch.device))
+"""Exact types of most attributes, which hold nothing that could change."""
 MAX_DEPTH = 4
 """Levels of containers inside containers that are put back."""
+MOST_GROUPED_BYTES = 1 << 16
+"""Bytes up to which tensors are saved together; comparing larger ones so would take as much memory again."""
 _OWN_CONTAINERS = ("_parameters", "_buffers", "_modules")
 """Attributes in which nn.Module keeps what is looked at by itself."""
 
@@ -81,16 +86,26 @@ class ModuleKeeper:
     A model has hundreds of modules with some 30 attributes each, so the first look compares identities in bulk.
     """
 
-    __slots__ = ("_attributes", "_contents", "_identities", "_lazy", "_module", "_requires_grad", "_shape", "_type")
+    __slots__ = (
+        "_attributes",
+        "_contents",
+        "_empty",
+        "_identities",
+        "_lazy",
+        "_module",
+        "_requires_grad",
+        "_shape",
+        "_type",
+    )
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._type = type(module)
         self._attributes = dict(module.__dict__)
         self._identities = _identities(self._attributes)
-        self._contents = [
-            entry for value in self._attributes.values() if type(value) in _BUILTIN for entry in _containers(value)
-        ]
+        builtin = [value for value in self._attributes.values() if type(value) in _BUILTIN]
+        self._empty = [value for value in builtin if not value and type(value) is not tuple]
+        self._contents = [entry for value in builtin if value for entry in _containers(value)]
         self._shape = _structure(module)
         own = [value for value in (*module._parameters.values(), *module._buffers.values()) if value is not None]
         self._lazy = any(is_lazy(value) for value in own)
@@ -101,7 +116,9 @@ class ModuleKeeper:
         for value, flag in self._requires_grad:
             if value.requires_grad != flag and value.is_leaf:
                 value.requires_grad_(flag)
-        self._module.training = bool(self._attributes.get("training", self._module.training))
+        flag = self._attributes.get("training", True)
+        if self._module.__dict__.get("training", flag) is not flag:
+            self._module.training = flag
 
     def restore(self) -> None:
         """Put back what changed. A module that got its parameters or parts in this forward stays as it made itself."""
@@ -112,8 +129,11 @@ class ModuleKeeper:
             return
         if _identities(module.__dict__) != self._identities:
             self._restore_attributes(module.__dict__)
+        if any(self._empty):
+            for container in self._empty:
+                _refill(container, [])
         for container, items in self._contents:
-            if (container or items) and not _same_items(_items(container), items):
+            if not _same_items(_items(container), items):
                 _refill(container, items)
 
     def _restore_attributes(self, current: dict[str, Any]) -> None:
@@ -130,11 +150,12 @@ def _containers(value: Any, depth: int = 0) -> Iterator[tuple[Any, list[Any]]]:
     if kind not in _BUILTIN or depth > MAX_DEPTH:
         return
     if kind is not tuple:
-        yield value, _items(value) if value else []
+        yield value, _items(value)
     if value and kind is not set:
         inside = value.values() if isinstance(value, dict) else value
         for entry in inside:
-            yield from _containers(entry, depth + 1)
+            if type(entry) in _BUILTIN:
+                yield from _containers(entry, depth + 1)
 
 
 def _identities(attributes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -143,7 +164,7 @@ def _identities(attributes: dict[str, Any]) -> tuple[tuple[str, ...], tuple[int,
 
 def _structure(module: nn.Module) -> tuple[object, ...]:
     """What makes a module another one: names of parameters and buffers' owners, identity of its parts."""
-    return (*module._parameters, *((name, id(part)) for name, part in module._modules.items()))
+    return (tuple(module._parameters), tuple(module._modules), tuple(map(id, module._modules.values())))
 
 
 def _items(container: Any) -> list[Any]:
@@ -154,7 +175,7 @@ def _items(container: Any) -> list[Any]:
 
 
 def _same_items(now: list[Any], before: list[Any]) -> bool:
-    return len(now) == len(before) and all(a is b for a, b in zip(now, before, strict=True))
+    return len(now) == len(before) and all(map(is_, now, before))
 
 
 def _refill(container: Any, items: list[Any]) -> None:
@@ -174,14 +195,24 @@ class TensorKeeper:
     def __init__(self, modules: list[tuple[str, nn.Module]], parameter_ids: set[int]) -> None:
         self.kept: set[int] = set()
         self._saved: list[tuple[str, Tensor, Tensor]] = []
+        groups: dict[tuple[torch.dtype, torch.device], list[tuple[str, Tensor]]] = {}
         for path, module in modules:
             for name, value in _writable_tensors(module, parameter_ids):
-                if id(value) not in self.kept and not is_lazy(value) and tensor_kind(value) not in NO_VALUES:
-                    self.kept.add(id(value))
-                    self._saved.append((f"{path}.{name}".lstrip("."), value, _copy(value)))
+                if id(value) in self.kept or is_lazy(value) or (kind := tensor_kind(value)) in NO_VALUES:
+                    continue
+                self.kept.add(id(value))
+                full_name = f"{path}.{name}" if path else name
+                if kind == "dense" and value.nbytes <= MOST_GROUPED_BYTES and value.is_contiguous():
+                    groups.setdefault((value.dtype, value.device), []).append((full_name, value))
+                else:
+                    self._saved.append((full_name, value, _copy(value)))
+        self._groups = [_SmallTensors(entries) for entries in groups.values()]
 
     def restore(self, trace: Trace) -> None:
         """Write earlier contents back. Compared by value: BatchNorm writes without a version bump."""
+        for group in self._groups:
+            for name, value, saved in group.changed():
+                self._restore_one(name, value, saved, trace)
         for name, value, saved in self._saved:
             self._restore_one(name, value, saved, trace)
 
@@ -193,26 +224,54 @@ class TensorKeeper:
             trace.remark(f"the tensor {name!r} could not be put back: {error}")
 
 
-def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> Iterator[tuple[str, Tensor]]:
+class _SmallTensors:
+    """Contiguous tensors of one dtype and device, saved and compared by one call: a ResNet has 160 of them."""
+
+    def __init__(self, entries: list[tuple[str, Tensor]]) -> None:
+        self._entries = [(name, value, value.shape, value.numel()) for name, value in entries]
+        self._before = self._now()
+
+    def _now(self) -> Tensor:
+        with torch.inference_mode(False), torch.no_grad():
+            return torch.cat([value.detach().view(-1) for _, value, _, _ in self._entries])
+
+    def changed(self) -> list[tuple[str, Tensor, Tensor]]:
+        """(name, tensor, saved contents) of all if one of them changed, else of none."""
+        try:
+            if same_bits(self._now(), self._before):
+                return []
+        except (RuntimeError, TypeError):  # one of them got another shape, dtype or device
+            pass
+        saved = self._before.split([count for _, _, _, count in self._entries])
+        return [
+            (name, value, before.view(shape))
+            for (name, value, shape, _), before in zip(self._entries, saved, strict=True)
+        ]
+
+
+def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> list[tuple[str, Tensor]]:
     """(name, tensor) of buffers, attributes, tensors inside containers of them, and weights that forward renorms."""
-    if getattr(module, "max_norm", None) is not None and isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
-        yield "weight", module.weight
-    yield from ((name, value) for name, value in module._buffers.items() if value is not None)
+    found = [(name, value) for name, value in module._buffers.items() if value is not None]
+    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None:
+        found.append(("weight", module.weight))
     if isinstance(module, torch.jit.ScriptModule):
-        return
+        return found
     for name, value in module.__dict__.items():
-        # Most attributes are neither, and asking costs less than making a generator that finds nothing.
-        if name not in _OWN_CONTAINERS and (type(value) in _BUILTIN or isinstance(value, Tensor)):
-            yield from ((name, each) for each in _tensors_in(value) if id(each) not in parameter_ids)
+        kind = type(value)
+        if kind in _INERT or (kind in _BUILTIN and (not value or name in _OWN_CONTAINERS)):
+            continue
+        found += [(name, each) for each in _tensors_in(value) if id(each) not in parameter_ids]
+    return found
 
 
-def _tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
+def _tensors_in(value: Any, depth: int = 0) -> list[Tensor]:
     """A tensor, or the tensors inside builtin containers."""
     if isinstance(value, Tensor):
-        yield value
-    elif type(value) in _BUILTIN and value and depth <= MAX_DEPTH:
-        for entry in value.values() if isinstance(value, dict) else value:
-            yield from _tensors_in(entry, depth + 1)
+        return [value]
+    if type(value) not in _BUILTIN or depth > MAX_DEPTH:
+        return []
+    inside = value.values() if isinstance(value, dict) else value
+    return [each for entry in inside if type(entry) not in _INERT for each in _tensors_in(entry, depth + 1)]
 
 
 def _copy(value: Tensor) -> Tensor:
