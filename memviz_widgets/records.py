@@ -1,11 +1,12 @@
 """TensorRecord and TensorStats: what is known about one recorded tensor, without the tensor.
 
-In: nothing. Out: the two frozen dataclasses that every later stage reads, and the words for dims.
+In: nothing. Out: the two frozen dataclasses that every later stage reads, the Draft of the first, the words for dims.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 DIMS = ("batch", "time", "channel", "height", "width", "depth", "head", "query", "key", "slot", "call", "step")
 """The dims vocabulary. Other names ("layer", "axis0", a user's own) are allowed; these have a meaning to the views."""
@@ -93,3 +94,32 @@ class TensorRecord:
         name = self.path or "(model)"
         name = f"{name}[{self.item}]" if self.item else name
         return name if self.kind == "output" else f"{name} {self.kind}"
+
+
+class Draft(NamedTuple):
+    """A TensorRecord while the recording runs: what is known at once. Made between a model's operations, so cheaply.
+
+    The fields are those of :class:`TensorRecord`, in its order.
+    """
+
+    index: int  # type: ignore[assignment]  # hides tuple.index
+    path: str
+    module_type: str
+    call: int
+    kind: str
+    item: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    nbytes: int
+    note: str
+    step: int = 0
+    caller: tuple[str, int] | None = None
+
+    def record(
+        self, stats: TensorStats | None = None, *, kept: bool = False, on_demand: bool = False, note: str | None = None
+    ) -> TensorRecord:
+        """The record, with what is known at the end; ``note`` replaces that of the draft."""
+        text = self.note if note is None else note
+        return TensorRecord(*self[:11], stats, kept, text, None, self.step, on_demand, self.caller)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from ..errors import (
     NotReproducibleError,
     RecordingError,
 )
-from ..records import TensorRecord
+from ..records import Draft, TensorRecord
 from .budget import format_bytes, parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
@@ -176,11 +177,12 @@ class ActivationCache:
         cache = cls(budget, tokens=tokens, spill=spill)
         return cache._filled(records_from_attentions(attentions, tokens))
 
-    def _filled(self, found: Sequence[tuple[TensorRecord, Tensor | None]]) -> ActivationCache:
+    def _filled(self, found: Sequence[tuple[Draft, Tensor | None]]) -> ActivationCache:
         for record, value in found:
             self._trace.names[record.path] = record.path
             self._values.add(record, value)
-        self._records = self._values.finish(on_demand=False)
+        self._values.finish()
+        self._records = self._values.records(on_demand=False)
         return self
 
     def _make_session(
@@ -197,7 +199,8 @@ class ActivationCache:
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
-        self._records = self._values.finish(on_demand=self._replay is not None)
+        self._values.finish()
+        self._records = self._values.records(on_demand=self._replay is not None)
         if self._replay is None:
             return
         if any(record.on_demand for record in self._records):
@@ -384,7 +387,7 @@ class ActivationCache:
         try:
             if self._replay is None:
                 raise capturing.ReplayFailedError("nothing was saved to run it again")
-            self._replay.fetch(record, lambda live: self._values.restore(index, live))
+            self._run_again(self._replay, index)
         except capturing.ReplayFailedError as error:
             self._lost[index] = (
                 f"{record.label!r} (call {record.call}) is not reproducible: captured values were dropped, and "
@@ -392,6 +395,15 @@ class ActivationCache:
                 f"{self._values.price(record)}"
             )
             raise NotReproducibleError(self._lost[index]) from error
+
+    def _run_again(self, replay: capturing.Replay, index: int) -> None:
+        """Replay the cheapest of the records that have the same values. Raises ReplayFailedError."""
+        cheapest = min((index, *self._values.twins(index)), key=replay.length_around)
+        if cheapest != index:
+            with suppress(capturing.ReplayFailedError):
+                replay.fetch(self._records[cheapest], lambda live: self._values.restore(cheapest, live))
+                return
+        replay.fetch(self._records[index], lambda live: self._values.restore(index, live))
 
     def _check_open(self) -> None:
         if self.recording:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .. import capture as capturing
 from ..capture import QueryKey
-from ..records import TensorRecord
+from ..records import Draft, TensorRecord
 from .budget import budget_text, format_bytes
 
 MOST_LISTED = 8
@@ -63,9 +63,9 @@ class _Tally:
         self.input_bytes = 0
         self._seen: capturing.TensorMap[tuple[int | None]] = capturing.TensorMap()
 
-    def __call__(self, record: TensorRecord, live: Tensor | QueryKey | None) -> None:
+    def __call__(self, draft: Draft, live: Tensor | QueryKey | None) -> None:
         parts = live.tensors().values() if isinstance(live, QueryKey) else () if live is None else (live,)
-        self.records.append(record)
+        self.records.append(draft.record())
         self.costs.append(sum(self._cost(part) for part in parts))
 
     def hold(self, live: Tensor, outermost: bool) -> _NotHeld:

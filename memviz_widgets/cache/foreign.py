@@ -19,9 +19,9 @@ from ..capture.layer_names import matches
 from ..capture.outputs import MAX_DEPTH, Leaf, leaves
 from ..capture.tensors import NO_VALUES, look
 from ..errors import DimsError, InputError, nearest_hint
-from ..records import TensorRecord
+from ..records import Draft
 
-Found = list[tuple[TensorRecord, Tensor | None]]
+Found = list[tuple[Draft, Tensor | None]]
 """Records with their live tensors; None where there are no values to read."""
 
 _ATTENTION: Dims = ("batch", "head", "query", "key")
@@ -86,10 +86,10 @@ def records_from_attentions(attentions: Sequence[Any], tokens: Any = None) -> Fo
 
 def _record(
     index: int, path: str, leaf: Leaf, dims: Dims, given: str, kind: str = "output", step: int = 0
-) -> tuple[TensorRecord, Tensor | None]:
+) -> tuple[Draft, Tensor | None]:
     """The record of one tensor; ``given``: class name of what the user gave, in the place of a module's."""
     sight = None if leaf.tensor is None else look(leaf.tensor)
-    record = TensorRecord(
+    record = Draft(
         index=index,
         path=path,
         module_type=given,
@@ -101,8 +101,6 @@ def _record(
         dtype=sight.dtype if sight else "",
         device=sight.device if sight else "",
         nbytes=sight.nbytes if sight else 0,
-        stats=None,
-        kept=False,
         note="; ".join(text for text in (leaf.note, sight.note if sight else "") if text),
         step=step,
     )

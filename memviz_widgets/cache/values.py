@@ -1,6 +1,6 @@
 """ValueStore: copies of tensors under a byte budget, one copy for one value however many names it has.
 
-In: records without stats and live values, from the hooks. Out: records with stats, held values.
+In: drafts of records and live values, from the hooks. Out: records with stats, held values.
 While a recording runs, what comes first is kept. Afterwards the values looked at least recently make room for those
 that come back from a replay. Inputs that were saved for replay are held as long as the recording may need them.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections import OrderedDict
 
+import torch
 from torch import Tensor
 
 from ..capture import (
@@ -28,11 +29,15 @@ from ..capture import (
     version_of,
 )
 from ..errors import SpillError
-from ..records import TensorRecord, TensorStats
+from ..records import Draft, TensorRecord, TensorStats
 from .budget import budget_text, format_bytes
 from .spill import Spill, SpilledValue
 from .verify import same_stats
 
+MEASURED_LATER = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+"""Dtypes of which statistics are certain to exist; of others it is known at once whether they have any."""
+RESULT_SHARE = 4
+"""The model's own results may displace earlier values from one part in this many of the budget."""
 ANCHOR_SHARE = 2
 """Inputs saved for replay may take one part in this many of the budget."""
 
@@ -93,12 +98,14 @@ class ValueStore:
         self.input_bytes = 0
         """Bytes of saved inputs that no record had when they were saved."""
         self._spill = spill
-        self._records: list[TensorRecord] = []
+        self._drafts: list[Draft] = []
         self._entries: dict[int, _Entry] = {}
         self._alive: TensorMap[tuple[int | None, Value]] = TensorMap()
         """The version that a live tensor had when a value was taken from it, and the value."""
         self._held: OrderedDict[int, Value] = OrderedDict()
         self._guests: list[Value] = []
+        self._unmeasured: list[Value] = []
+        self._result_bytes = 0
         self.expected_bytes = 0
         """Bytes of all values, if an earlier recording told; 0 = not known."""
 
@@ -114,18 +121,14 @@ class ValueStore:
 
     # -- while a recording runs
 
-    def add(self, record: TensorRecord, live: Tensor | QueryKey | None) -> None:
+    def add(self, draft: Draft, live: Tensor | QueryKey | None) -> None:
         """Take one record from the hooks; ``live`` may change right after this returns."""
-        if live is None:
-            self._records.append(record)
-            return
         if isinstance(live, QueryKey):
-            parts = {name: self._part(tensor, record, measure=False) for name, tensor in live.tensors().items()}
-            entry = _Entry(parts, live.with_tensors({}))
-        else:
-            entry = _Entry({"": self._part(live, record, measure=True)})
-        self._entries[record.index] = entry
-        self._records.append(record)
+            parts = {name: self._part(tensor, draft, measure=False) for name, tensor in live.tensors().items()}
+            self._entries[draft.index] = _Entry(parts, live.with_tensors({}))
+        elif live is not None:
+            self._entries[draft.index] = _Entry({"": self._part(live, draft, measure=True)})
+        self._drafts.append(draft)
 
     def hold(self, live: Tensor, outermost: bool) -> Value | None:
         """Keep a copy of an input for replay, at the expense of values if need be; None when there is no room.
@@ -159,14 +162,22 @@ class ValueStore:
             if not value.recorded:
                 self._give_up(value)
 
-    def _part(self, live: Tensor, record: TensorRecord, *, measure: bool) -> Value:
-        value = self._known(live) or self._take(live, record)
+    def _part(self, live: Tensor, draft: Draft, *, measure: bool) -> Value:
+        value = self._known(live)
+        if value is None:
+            value = self._take(live, draft)
+        elif value.tensor is None and value.dense and self._displaces(draft, value.nbytes):
+            self._store(value, snapshot(live))
         if not value.recorded:
             self.recorded_bytes += value.nbytes
             value.recorded = True
         if measure and not value.looked_at:
             value.looked_at = True
-            self._measure(value, live)
+            # A copy can be measured later, in a loop over all copies, which takes half the time.
+            if value.dense and value.tensor is not None and value.tensor.dtype in MEASURED_LATER:
+                self._unmeasured.append(value)
+            else:
+                self._measure(value, live)
         return value
 
     def _known(self, live: Tensor) -> Value | None:
@@ -196,20 +207,20 @@ class ValueStore:
         except (RuntimeError, NotImplementedError, TypeError):  # a dtype that cannot be sampled
             return None
 
-    def _take(self, live: Tensor, record: TensorRecord) -> Value:
+    def _take(self, live: Tensor, draft: Draft) -> Value:
         """A new value of a live tensor: copied if it fits, else written to disk or given up."""
         kind = tensor_kind(live)
         plain = kind == "dense" and 0 not in live.stride()
         nbytes = live.numel() * live.element_size() if plain else held_nbytes(live, look(live))
         value = Value(nbytes, dense=kind == "dense")
-        if self.held_bytes + value.nbytes <= self.budget_bytes - self._reserved():
+        if self.held_bytes + nbytes <= self.budget_bytes - self._reserved() or self._displaces(draft, nbytes):
             try:
                 self._store(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
         elif self._spill is not None:
             try:
-                value.spilled = self._spill.write(id(value), dense_tensor(live, kind), record.dims)
+                value.spilled = self._spill.write(id(value), dense_tensor(live, kind), draft.dims)
             except SpillError as error:
                 value.note = str(error)
         else:
@@ -217,6 +228,15 @@ class ValueStore:
             value.checksum = checksum(live) if value.dense and live.is_inference() else None
         self._alive.put(live, (version_of(live), value))
         return value
+
+    def _displaces(self, draft: Draft, nbytes: int) -> bool:
+        """Whether a value takes the place of earlier ones: the model's own result, which only a whole forward gives."""
+        if draft.caller is not None or self._spill is not None:
+            return False
+        if self._result_bytes + nbytes > self.budget_bytes // RESULT_SHARE or not self._make_room(nbytes):
+            return False
+        self._result_bytes += nbytes
+        return True
 
     def _reserved(self) -> int:
         """Bytes left free for inputs, when it is known that not everything fits; else inputs displace values."""
@@ -230,31 +250,37 @@ class ValueStore:
         try:
             value.stats = tensor_stats(source)
         except (RuntimeError, NotImplementedError, TypeError) as error:
-            self._give_up(value)
             dtype = str(live.dtype).removeprefix("torch.")
             value.note = f"no arithmetic for {dtype} in this torch, shape only ({error})"
+            self._give_up(value)
 
-    def finish(self, on_demand: bool) -> tuple[TensorRecord, ...]:
-        """All records; ``on_demand``: whether what is not held can be computed again. Live tensors are forgotten."""
+    def finish(self) -> None:
+        """The recording is over: live tensors are forgotten, and copies are measured."""
         self._alive.clear()
         self.held_bytes = sum(value.nbytes for value in self._held.values())  # an interrupt may have come in between
-        return tuple(self._settled(record, on_demand) for record in self._records)
+        for value in self._unmeasured:
+            if value.tensor is not None and value.stats is None:
+                self._measure(value, value.tensor)
+        self._unmeasured.clear()
 
-    def _settled(self, record: TensorRecord, on_demand: bool) -> TensorRecord:
-        entry = self._entries.get(record.index)
+    def records(self, *, on_demand: bool) -> tuple[TensorRecord, ...]:
+        """All records; ``on_demand``: whether what is not held can be computed again."""
+        return tuple(self._settled(draft, on_demand) for draft in self._drafts)
+
+    def _settled(self, draft: Draft, on_demand: bool) -> TensorRecord:
+        entry = self._entries.get(draft.index)
         if entry is None:
-            return record
-        parts = list(entry.parts.values())
-        notes = [record.note, *(part.note for part in parts)]
+            return draft.record()
+        parts = entry.parts.values()
+        stats = entry.parts[""].stats if "" in entry.parts else None
+        notes = [draft.note, *(part.note for part in parts)]
         kept = entry.held
         again = not kept and not any(notes[1:]) and (on_demand or entry.stored)
         if not kept and not again and not any(notes[1:]):
-            notes.append(self.price(record))
-        stats = entry.parts[""].stats if "" in entry.parts else None
-        note = "; ".join(text for text in notes if text)
-        return dataclasses.replace(record, stats=stats, kept=kept, on_demand=again, note=note)
+            notes.append(self.price(draft))
+        return draft.record(stats, kept=kept, on_demand=again, note="; ".join(filter(None, notes)))
 
-    def price(self, record: TensorRecord) -> str:
+    def price(self, record: TensorRecord | Draft) -> str:
         """Why a value is not held, and how to have it."""
         everything, cost = budget_text(self.recorded_bytes + self.input_bytes), self.cost(record.index)
         size, budget = format_bytes(cost), format_bytes(self.budget_bytes)
@@ -272,6 +298,15 @@ class ValueStore:
         """Bytes that a record's values take when they are held."""
         entry = self._entries.get(index)
         return sum(part.nbytes for part in entry.parts.values()) if entry else 0
+
+    def twins(self, index: int) -> list[int]:
+        """Indices of other records that hold the values of this one: a KV cache's keys are those of an attention."""
+        wanted = {id(part) for part in self._entries[index].parts.values()} if index in self._entries else set()
+        return [
+            other
+            for other, entry in self._entries.items()
+            if wanted and other != index and wanted <= {id(part) for part in entry.parts.values()}
+        ]
 
     def get(self, index: int) -> Tensor | LazyValue | None:
         """The value of a record, held or on disk, or None. It was looked at now."""
@@ -347,6 +382,8 @@ class ValueStore:
             self.held_bytes -= value.nbytes
         if value.mark is None:
             value.mark = self._mark_of(value.tensor)
+        if value.looked_at and value.stats is None and not value.note:
+            value.stats = tensor_stats(value.tensor)
         value.tensor = None
 
     def clear(self) -> None:
@@ -357,6 +394,7 @@ class ValueStore:
         self._held.clear()
         self._entries.clear()
         self._alive.clear()
+        self._unmeasured.clear()
         self.held_bytes = self.pinned_bytes = 0
         if self._spill is not None:
             self._spill.close()

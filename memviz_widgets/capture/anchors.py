@@ -1,26 +1,25 @@
 """Anchors: calls that can be made again, because their inputs were saved when they began.
 
 In: calls that begin and end, while a recording runs. Out: for a record, the smallest saved call around it.
-Chosen are the repeated children of Sequential and ModuleList (the blocks of a network), two levels of them, and the
-outermost call; finer ones are given up first when the room for inputs is used up.
+Chosen are the outermost call and the blocks of the network (see blocks.py); the inputs of finer ones are given up first
+when the room for inputs is used up.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from .blocks import block_levels
 from .saved_inputs import Held, Hold, SavedInputs
 from .surroundings import Surroundings
 from .tensors import version_of
 from .trace import walk
 
-LEVELS = 2
-"""Nested levels of repeated blocks that are anchored."""
 MOST_ANCHORS = 512
 """Anchors of one recording; each holds some KiB besides its inputs (states of the random generators)."""
 
@@ -76,6 +75,7 @@ class Anchors:
         self._open: list[Anchor | None] = []
         self._anchors: list[Anchor] = []
         self._moving: Anchor | None = None
+        self._copies: dict[int, tuple[object, Any]] = {}
         self._loop = loop
         self._model = model
 
@@ -106,6 +106,8 @@ class Anchors:
         anchor = self._open.pop()
         if anchor is not None:
             anchor.stop = index
+        if not self._open:
+            self._copies.clear()
 
     def end_all(self, index: int) -> None:
         """Whatever is open has ended, if only by an exception."""
@@ -142,7 +144,7 @@ class Anchors:
             return kept
 
         try:
-            anchor.inputs = SavedInputs(args, kwargs, hold, outermost=anchor.level == 0)
+            anchor.inputs = SavedInputs(args, kwargs, hold, self._copies, outermost=anchor.level == 0)
         except Exception:  # NotSaveableError, or an argument whose deepcopy raises
             for each in held:
                 self._release(each)
@@ -203,36 +205,14 @@ class Anchors:
         found = [each for each in self._anchors if each.saved and each.covers(index)]
         yield from sorted(found, key=lambda each: (each.stop or 0) - each.first)
 
+    def length_around(self, index: int) -> int:
+        """Number of records that running the smallest saved call around this one makes; a lot when there is none."""
+        smallest = next(self.around(index), None)
+        return sys.maxsize if smallest is None else (smallest.stop or 0) - smallest.first
+
     def clear(self) -> None:
         """Give up everything."""
         for anchor in self._anchors:
             self._empty(anchor)
         self._anchors.clear()
         self._open.clear()
-
-
-def block_levels(model: nn.Module) -> dict[int, int]:
-    """Id of a module -> level, for the modules that stand more than once in a Sequential or ModuleList.
-
-    A module without parts of its own counts on the first level only, and only when it has weights: the layers of a
-    plain Sequential network.
-    """
-    levels: dict[int, int] = {}
-    _mark(model, 1, levels)
-    return levels
-
-
-def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
-    if level > LEVELS:
-        return
-    parts = [part for part in parent._modules.values() if part is not None]
-    repeated = isinstance(parent, (nn.Sequential, nn.ModuleList))
-    types = Counter(type(part) for part in parts)
-    for part in parts:
-        twins = types[type(part)] if repeated else 0
-        whole = bool(part._modules) or (level == 1 and bool(part._parameters))
-        if twins > 1 and whole and id(part) not in levels:
-            levels[id(part)] = level
-            _mark(part, level + 1, levels)
-        else:
-            _mark(part, level, levels)

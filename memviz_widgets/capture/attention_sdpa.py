@@ -117,6 +117,8 @@ def rank_4(tensor: Tensor, rank: int, *, heads_first: bool = False) -> Tensor:
     Of three axes the first is the batch, or the heads where torch groups them (``heads_first``). Of more than four
     the last but two are the heads, and those before become one batch axis.
     """
+    if rank == 4 == tensor.dim():
+        return tensor  # itself and not a view: a KV cache may hold it too, and one value is kept once
     tensor = tensor[(None,) * (rank - tensor.dim())]
     if rank == 3:
         return tensor.unsqueeze(0 if heads_first else 1)

@@ -6,6 +6,7 @@ In: a module, the place in its result, shapes. Out: dims, or None where the type
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from torch import nn
@@ -39,7 +40,13 @@ def _around(rank: int, before: Dims, after: Dims) -> Dims | None:
 
 def spatial_rank(module: nn.Module) -> int:
     """1, 2 or 3 for torch's 1d, 2d, 3d modules and classes derived from them, else 0."""
-    for base in type(module).__mro__:
+    kind: type = type(module)
+    return _spatial_rank(kind)
+
+
+@lru_cache(maxsize=256)
+def _spatial_rank(kind: type) -> int:
+    for base in kind.__mro__:
         digit = re.search(r"([123])d$", base.__name__) if base.__module__.startswith("torch.nn.") else None
         if digit:
             return int(digit[1])

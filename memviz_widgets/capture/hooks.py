@@ -1,25 +1,26 @@
-"""The hooks: from a running model to records, one per tensor, in the order in which modules finish.
+"""The hooks: from a running model to drafts of records, one per tensor, in the order in which modules finish.
 
-In: modules that start and end, attention calls that the taps find. Out: calls of the sink with (record without stats,
-live value). Hooks return None always (a value would replace the model's output) and never raise into the user's
-forward. They run with torch's function modes off: each of our own torch calls would pass through the taps' mode.
+In: modules that start and end, attention calls that the taps find. Out: calls of the sink with (draft, live value).
+Hooks return None always (a value would replace the model's output) and never raise into the user's forward. They run
+with torch's function modes off: each of our own torch calls would pass through the taps' mode.
+They also run between the model's operations, which push Python out of the processor's caches: a step costs three times
+what it costs in a loop, so what can wait until the end of the recording waits.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
-from ..records import TensorRecord
+from ..records import Draft
 from .attention import QueryKey
 from .attention_taps import AttentionTaps
 from .dims import DimsGuide, tensors_in
@@ -51,13 +52,14 @@ class CallKeeper(Protocol):
 
 
 Value = Tensor | QueryKey
-Sink = Callable[[TensorRecord, "Value | None"], None]
-"""Takes a record without stats and its live value (None when there is none); copies what it keeps, at once."""
+Sink = Callable[[Draft, "Value | None"], None]
+"""Takes the draft of a record and its live value (None when there is none); copies what it keeps, at once."""
 
 MOST_RECORDS = 20_000
 """Records of one recording. A loop that goes on for hours must not fill the memory with shapes and statistics."""
 
 ATTENTION_DIMS = ("batch", "head", "query", "key")
+_NOTHING: AbstractContextManager[Any] = nullcontext()
 
 
 @dataclass(slots=True)
@@ -74,9 +76,9 @@ class Frame:
     anchored: bool = False
     attentions: int = 0
 
-    def text(self) -> str:
-        """The call as a reader names it: ``'encoder.0' (Linear, call 2)``."""
-        return f"{self.path or '(model)'!r} ({type(self.module).__name__}, call {self.call})"
+    def name(self) -> tuple[str, str, int]:
+        """Path, class and number of the call."""
+        return self.path, type(self.module).__name__, self.call
 
 
 class Recorder:
@@ -85,7 +87,7 @@ class Recorder:
     Args:
         sites: Modules that have hooks, with their paths.
         sink: Takes the records.
-        guide: Names the axes.
+        guide: Names the axes; None leaves them without names.
         trace: Filled with what the calls tell about the model.
         chosen: Paths to record, None = all.
         anchors: Saves inputs for replay; None to save none.
@@ -97,7 +99,7 @@ class Recorder:
         self,
         sites: list[Site],
         sink: Sink,
-        guide: DimsGuide,
+        guide: DimsGuide | None,
         trace: Trace,
         chosen: frozenset[str] | None,
         *,
@@ -119,10 +121,15 @@ class Recorder:
         self._step = 0
         self._root_calls = 0
         self._failure: tuple[BaseException, str] | None = None
-        self._owners = _owners(sites)
+        self._owners = _single_owners(sites)
+        self._last: tuple[str, str, int] | None = None
         self.taps = AttentionTaps(self._found, self._recording, self._weight_used)
-        self.last_finished = ""
         self.count = 0
+
+    @property
+    def last_finished(self) -> str:
+        """The call that ended last, as a reader names it; "" when none has."""
+        return _call_text(*self._last) if self._last else ""
 
     def close(self) -> None:
         """Forget the modules. Copies of the hooks that a deepcopy took along do nothing from now on."""
@@ -173,7 +180,8 @@ class Recorder:
             elif self._anchors:
                 frame.anchored = self._anchors.begin(module, args, kwargs, self.count)
             self.taps.before(module, args, kwargs)
-            self._guide.enter(module, args, kwargs)
+            if self._guide is not None:
+                self._guide.enter(module, args, kwargs)
         except Exception as error:
             self._trace.remark(f"the input of {path!r}: {type(error).__name__}: {error}")
 
@@ -191,13 +199,13 @@ class Recorder:
             if failed and error is not None:
                 self._note_failure(error, frame)
             else:
-                self.last_finished = frame.text()
+                self._last = frame.name()
                 self._record_result(frame, args, kwargs, result)
             self._end_call(frame)
 
     def _note_failure(self, error: BaseException, frame: Frame) -> None:
         if self._failure is None or self._failure[0] is not error:
-            self._failure = (error, frame.text())  # the innermost call sees its error first
+            self._failure = (error, _call_text(*frame.name()))  # the innermost call sees its error first
 
     def _end_call(self, frame: Frame) -> None:
         """After the records of a call: close its anchor, and what was opened for an outermost call."""
@@ -211,6 +219,8 @@ class Recorder:
 
     def _close_frame(self, module: nn.Module) -> Frame | None:
         """Pop the frame of this module, and those above it whose end was never announced (KeyboardInterrupt)."""
+        if self._frames and self._frames[-1].module is module:
+            return self._frames.pop()
         if not any(frame.module is module for frame in self._frames):
             return None
         while self._frames[-1].module is not module:
@@ -243,9 +253,10 @@ class Recorder:
 
     def _weight_used(self, function: str, parameter: nn.Parameter) -> None:
         """A function was given a weight: note it when it is not that of a module whose call is open."""
-        owners = self._owners.get(id(parameter), ())
-        if len(owners) == 1 and not any(frame.path == owners[0] for frame in self._frames):
-            self._trace.weights_used.setdefault(owners[0], f"{function} in {self._frames[-1].path or '(model)'!r}")
+        owner = self._owners.get(id(parameter))
+        if owner is None or owner == self._frames[-1].path or any(owner == frame.path for frame in self._frames):
+            return
+        self._trace.weights_used.setdefault(owner, f"{function} in {self._frames[-1].path or '(model)'!r}")
 
     def _found(self, value: Value, note: str) -> None:
         """An attention call ran in the innermost open call."""
@@ -265,10 +276,11 @@ class Recorder:
     def _record_result(self, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """A record per leaf. Under no_grad: an op that saves tensors for autograd would break checkpointing."""
         item = ""
-        with torch.no_grad():
+        with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
             try:
                 inputs = tensors_in(args, kwargs)
-                for position, leaf in enumerate(leaves(result)):
+                found: Iterable[Leaf] = (Leaf("", result),) if type(result) is Tensor else leaves(result)
+                for position, leaf in enumerate(found):
                     item = leaf.item
                     self._try_leaf(frame, leaf, inputs, first=position == 0)
             except Exception as error:  # an object that raises when it is looked at
@@ -276,6 +288,9 @@ class Recorder:
 
     def _try_leaf(self, frame: Frame, leaf: Leaf, inputs: list[Tensor], first: bool) -> None:
         try:
+            if type(leaf.tensor) is Tensor:
+                self._record_leaf(frame, leaf, inputs, first)
+                return
             with _functions_of(leaf.tensor):
                 self._record_leaf(frame, leaf, inputs, first)
         except Exception as error:
@@ -287,9 +302,12 @@ class Recorder:
             self._emit(frame, leaf.item, note=leaf.note)
             return
         sight = look(leaf.tensor)
-        caller = type(self._frames[-1].module).__name__ if self._frames else ""
-        dims = self._guide.name(frame.module, frame.path, leaf.item, leaf.tensor, sight.shape, inputs, first, caller)
-        note = "; ".join(text for text in (leaf.note, sight.note) if text)
+        dims: tuple[str, ...] = ()
+        if self._guide is not None:
+            caller = type(self._frames[-1].module).__name__ if self._frames else ""
+            where = (frame.module, frame.path, leaf.item)
+            dims = self._guide.name(*where, leaf.tensor, sight.shape, inputs, first, caller)
+        note = "; ".join(filter(None, (leaf.note, sight.note)))
         live = None if sight.kind in NO_VALUES else leaf.tensor
         self._emit(frame, leaf.item, dims, sight.shape, sight.dtype, sight.device, sight.nbytes, note, live)
 
@@ -312,27 +330,35 @@ class Recorder:
         if self.count >= MOST_RECORDS:
             self._trace.remark(f"the first {MOST_RECORDS:,} records are kept; later tensors were not recorded")
             return
-        caller = next((each for each in reversed(self._frames) if each is not frame), None)
-        record = TensorRecord(
-            index=self.count,
-            path=frame.path,
-            module_type=type(frame.module).__name__,
-            call=frame.call,
-            kind=kind,
-            item=item,
-            dims=dims,
-            shape=shape,
-            dtype=dtype,
-            device=device,
-            nbytes=nbytes,
-            stats=None,
-            kept=False,
-            note=note,
-            step=self._step,
-            caller=(caller.path, caller.call) if caller else None,
+        # An attention is recorded while the call that it ran in is open, a result when that has been closed.
+        callers = self._frames
+        above = -2 if callers and callers[-1] is frame else -1
+        caller = callers[above] if len(callers) >= -above else None
+        self._sink(
+            Draft(
+                self.count,
+                frame.path,
+                type(frame.module).__name__,
+                frame.call,
+                kind,
+                item,
+                dims,
+                shape,
+                dtype,
+                device,
+                nbytes,
+                note,
+                self._step,
+                (caller.path, caller.call) if caller else None,
+            ),
+            live,
         )
-        self._sink(record, live)
         self.count += 1
+
+
+def _call_text(path: str, module_type: str, call: int) -> str:
+    """A call as a reader names it: ``'encoder.0' (Linear, call 2)``."""
+    return f"{path or '(model)'!r} ({module_type}, call {call})"
 
 
 def _is_inside(running: FrameType) -> bool:
@@ -343,14 +369,16 @@ def _is_inside(running: FrameType) -> bool:
     return current is not None
 
 
-def _owners(sites: list[Site]) -> dict[int, tuple[str, ...]]:
-    """Id of a parameter -> paths of the modules that have it."""
-    owners: dict[int, tuple[str, ...]] = {}
+def _single_owners(sites: list[Site]) -> dict[int, str]:
+    """Id of a parameter -> path of the module that has it; without those that several have."""
+    owners: dict[int, str] = {}
+    shared: set[int] = set()
     for site in sites:
         for value in site.module._parameters.values():
             if value is not None:
-                owners[id(value)] = (*owners.get(id(value), ()), site.path)
-    return owners
+                shared.update((id(value),) if id(value) in owners else ())
+                owners[id(value)] = site.path
+    return {key: path for key, path in owners.items() if key not in shared}
 
 
 def _functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:
@@ -359,51 +387,3 @@ def _functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:
     enabled = getattr(torch._C, "_EnableTorchFunction", None)
     context: AbstractContextManager[Any] = nullcontext() if plain or enabled is None else enabled()
     return context
-
-
-def ignore(*args: object) -> None:
-    """The hook that a copied or pickled model gets instead of ours."""
-
-
-def _ignoring() -> Callable[..., None]:
-    return ignore
-
-
-class _Hook:
-    """A hook that stays behind when the model is copied: a copy gets :func:`ignore`, and pickle works."""
-
-    __slots__ = ("_act",)
-
-    def __init__(self, act: Callable[..., None]) -> None:
-        self._act = act
-
-    def __call__(self, *args: Any) -> None:
-        self._act(*args)
-
-    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        return _ignoring, ()
-
-
-@contextmanager
-def attached(sites: list[Site], recorder: Recorder, trace: Trace) -> Iterator[None]:
-    """Hooks on every site while the block runs. They are registered last, so they see what the user's hooks changed."""
-    handles: list[RemovableHandle] = []
-    before, after = _Hook(recorder.entered), _Hook(recorder.left)
-    try:
-        for site in sites:
-            _attach(site, before, after, handles, trace)
-        with recorder.taps.patches():
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        recorder.close()
-
-
-def _attach(site: Site, before: _Hook, after: _Hook, handles: list[RemovableHandle], trace: Trace) -> None:
-    """Hook one module; each handle goes to ``handles`` at once, so that a refusal half way leaves none behind."""
-    try:
-        handles.append(site.module.register_forward_pre_hook(before, with_kwargs=True))
-        handles.append(site.module.register_forward_hook(after, with_kwargs=True, always_call=True))
-    except RuntimeError as error:
-        trace.opaque[site.path] = f"{site.path!r} takes no hooks: {error}"

@@ -7,17 +7,17 @@ The model is protected as in a capture: buffers, flags, grads and random generat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..records import TensorRecord
+from ..records import Draft, TensorRecord
 from .anchors import Anchor, Anchors
+from .attached import attached
 from .attention import QueryKey
-from .dims import DimsGuide
-from .hooks import Recorder, attached
+from .hooks import Recorder
 from .run_context import cheap_collections, deeper_stack, uncompiled
 from .state import kept_state
 from .surroundings import TrainingFlags
@@ -48,7 +48,7 @@ class Replay:
 
     def __init__(self, model: nn.Module, sites: list[Site], chosen: frozenset[str] | None, anchors: Anchors) -> None:
         self._model = model
-        self._sites = sites
+        self._sites = {id(site.module): site for site in sites}
         self._chosen = chosen
         self._anchors = anchors
         self._flags = TrainingFlags(model)
@@ -62,6 +62,10 @@ class Replay:
     def settle(self) -> None:
         """The recording is over: weights that are written to from now on are not those of the recording."""
         self._anchors.settle()
+
+    def length_around(self, index: int) -> int:
+        """Number of records that the replay of this one would make."""
+        return self._anchors.length_around(index)
 
     def fetch(self, record: TensorRecord, take: Take) -> None:
         """Run saved calls, smallest first, until ``take`` recognises the record's value.
@@ -89,17 +93,17 @@ class Replay:
         """Run one saved call; whether it gave the value."""
         place = _Place(record, anchor.first, take, self._early_stop)
         root = self._model if anchor.module is None else anchor.module
-        sites = list(_sites_of(root, self._sites))
+        sites = [self._sites[id(module)] for _, module in walk(root) if id(module) in self._sites]
         trace = Trace()
         unsaved = self._anchors.unsaved_around(record.index, anchor)
         refill = _Refill(self._anchors, unsaved, anchor.first) if unsaved else None
-        recorder = Recorder(sites, place, DimsGuide({}), trace, self._chosen, anchors=refill)
+        recorder = Recorder(sites, place, None, trace, self._chosen, anchors=refill)
         with ExitStack() as stack:
             stack.enter_context(cheap_collections())
             stack.enter_context(kept_state(root, trace))
             stack.enter_context(self._flags.restored())
             stack.enter_context(attached(sites, recorder, trace))
-            stack.enter_context(uncompiled(self._model))
+            stack.enter_context(uncompiled(root))
             stack.enter_context(deeper_stack())
             if anchor.surroundings is not None:
                 stack.enter_context(anchor.surroundings.restored())
@@ -146,11 +150,11 @@ class _Place:
         self._take = take
         self._early_stop = early_stop
 
-    def __call__(self, record: TensorRecord, live: Value | None) -> None:
+    def __call__(self, draft: Draft, live: Value | None) -> None:
         here, self._next = self._next, self._next + 1
         if here != self._record.index:
             return
-        if live is not None and _same_place(record, self._record):
+        if live is not None and _same_place(draft, self._record):
             try:
                 self.found = self._take(live)
             except Exception as error:  # inside a hook it would be written into a note
@@ -159,14 +163,9 @@ class _Place:
             raise _Found
 
 
-def _same_place(one: TensorRecord, other: TensorRecord) -> bool:
+def _same_place(one: Draft, other: TensorRecord) -> bool:
     fields = ("path", "kind", "item", "shape", "dtype")
     return all(getattr(one, name) == getattr(other, name) for name in fields)
-
-
-def _sites_of(root: nn.Module, sites: list[Site]) -> Iterator[Site]:
-    inside = {id(module) for _, module in walk(root)}
-    return (site for site in sites if id(site.module) in inside)
 
 
 def _call(root: nn.Module, anchor: Anchor) -> Callable[[], Any]:

@@ -16,9 +16,10 @@ from torch import nn
 
 from ..errors import DimsError, ForwardError
 from .anchors import Anchors
+from .attached import attached
 from .dims import DimsGuide, parse_dims
 from .dims_rules import Dims
-from .hooks import Recorder, Sink, attached
+from .hooks import Recorder, Sink
 from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
 from .progress import Progress
@@ -42,7 +43,7 @@ class Session:
 
     Args:
         model: Any nn.Module.
-        sink: Called inside the hooks with (record without stats, live value or None).
+        sink: Called inside the hooks with (draft of a record, live value or None).
         layers: Pattern or patterns of module paths to record, None = all.
         dims: Pattern of path or ``path[item]`` -> names of the axes; the first that matches counts.
         trace: Filled with what the calls tell about the model.

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from .outputs import leaves, tensors_of
+from .outputs import tensors_of
 from .tensors import tensor_kind
 
+_SIMPLE = (type(None), bool, int, float, str, torch.dtype, torch.device)
 MOST_PADDING = 2
 """Strides that leave gaps are kept while the memory is at most this many times the values."""
 
@@ -92,6 +93,7 @@ class SavedInputs:
         args: Positional arguments.
         kwargs: Keyword arguments.
         hold: Keeps a copy of a tensor.
+        copies: Id of an object -> the object and its copy, of the calls before this one in the same outermost call.
         outermost: It is the outermost call: of objects that hold tensors (a KV cache) copy these, else their shapes.
 
     Raises:
@@ -99,10 +101,17 @@ class SavedInputs:
     """
 
     def __init__(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], hold: Hold, *, outermost: bool = False
+        self,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        hold: Hold,
+        copies: dict[int, tuple[object, Any]],
+        *,
+        outermost: bool = False,
     ) -> None:
         self.held: list[Held] = []
         self._hold = hold
+        self._copies = copies
         self._outermost = outermost
         self._saved = self._save((tuple(args), dict(kwargs)))
 
@@ -124,13 +133,24 @@ class SavedInputs:
             return type(value)(*(self._save(entry) for entry in value))
         if type(value) is dict:
             return {key: self._save(entry) for key, entry in value.items()}
-        if isinstance(value, (nn.Module, type)) or callable(value) or not _holds_tensors(value):
+        if isinstance(value, (*_SIMPLE, nn.Module, type)) or callable(value):
             return _Reference(value)
-        # A KV cache, which the call changes. A block needs its own layer of it, which is empty in the first pass over
-        # a sequence, so tensors are stood for by their shapes; where that is not enough, the replay raises or gives
-        # other values, and a larger call is run again.
-        stand_ins = {} if self._outermost else {id(each): _shape_only(each) for each in tensors_of(value)}
-        return _Deep(copy.deepcopy(value, stand_ins))
+        return self._save_object(value)
+
+    def _save_object(self, value: Any) -> Any:
+        """A KV cache, which the call changes. A replay verifies what it computes, so this may be wrong, not misleading.
+
+        A block needs its own layer of it, which is empty in the first pass over a sequence, and not written to before
+        the block is called. So tensors are stood for by their shapes, and all blocks share one copy; where that is not
+        enough, the replay raises or gives other values, and a larger call is run again.
+        """
+        if self._outermost:
+            return _Deep(copy.deepcopy(value)) if tensors_of(value) else _Reference(value)
+        if id(value) not in self._copies:
+            stand_ins: dict[int, Any] = {id(each): _shape_only(each) for each in tensors_of(value)}
+            saved = _Deep(copy.deepcopy(value, stand_ins)) if stand_ins or _is_cache(value) else _Reference(value)
+            self._copies[id(value)] = (value, saved)
+        return self._copies[id(value)][1]
 
     def _save_tensor(self, value: Tensor) -> Any:
         if isinstance(value, nn.Parameter):
@@ -165,8 +185,9 @@ class SavedInputs:
         return type(saved)(*parts) if hasattr(saved, "_fields") else type(saved)(parts)
 
 
-def _holds_tensors(value: Any) -> bool:
-    return any(leaf.tensor is not None for leaf in leaves(value))
+def _is_cache(value: Any) -> bool:
+    """Whether an object is named after a cache: it will hold tensors, if it holds none yet."""
+    return "cache" in type(value).__name__.lower()
 
 
 def _shape_only(value: Tensor) -> Tensor:

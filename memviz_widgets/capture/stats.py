@@ -10,7 +10,7 @@ spread is not small against the mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,8 @@ CHUNK_FAST = 1 << 18
 FAST_FROM = 1 << 11
 """Elements from which the float32 sums are used; below, exactness costs microseconds."""
 FAST_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+THREADED_FROM = 1 << 17
+"""Elements from which torch's threads, where it has several, are faster than numpy on chunks in the cache."""
 ROW = 1 << 10
 """Elements whose squares are added in float32."""
 _ONES = np.ones(ROW, np.float32)
@@ -41,6 +43,10 @@ CHUNK_DEVICE = 1 << 22
 """Elements per chunk on an accelerator, where each chunk costs one synchronisation."""
 SAFE_SQUARES = (1e-120, 1e120)
 """Magnitudes whose squares neither overflow nor vanish in float64; others are scaled first."""
+
+
+_Sums = tuple[int, float, float, float, float, int]
+"""(count, min, max, sum, sum of squares, zeros)."""
 
 
 @dataclass(slots=True)
@@ -152,16 +158,16 @@ def _quick_stats(tensor: Tensor) -> TensorStats | None:
     the fewer steps, the better.
     """
     flat = tensor.detach().view(-1)
-    array = flat.numpy() if flat.dtype is torch.float32 else None
     size = flat.numel()
-    lo, hi, total, squares, zeros = math.inf, -math.inf, 0.0, 0.0, 0
-    for start in range(0, size, CHUNK_FAST):
-        stop = start + CHUNK_FAST
-        sums = _quick_sums(flat[start:stop].float().numpy() if array is None else array[start:stop])
-        if sums is None:
-            return None
-        _, low, high, add, more, none = sums
-        lo, hi, total, squares, zeros = min(lo, low), max(hi, high), total + add, squares + more, zeros + none
+    if size >= THREADED_FROM and flat.dtype is torch.float32 and torch.get_num_threads() > 1:
+        sums = _threaded_sums(flat)
+    elif size <= CHUNK_FAST:
+        sums = _quick_sums(flat.float().numpy())
+    else:
+        sums = _summed(_quick_sums(chunk.float().numpy()) for chunk in flat.split(CHUNK_FAST))
+    if sums is None:
+        return None
+    _, lo, hi, total, squares, zeros = sums
     mean = total / size
     spread = squares / size - mean * mean
     if not spread > LEAST_SPREAD * mean * mean:
@@ -169,8 +175,20 @@ def _quick_stats(tensor: Tensor) -> TensorStats | None:
     return TensorStats(lo, hi, mean, math.sqrt(spread), zeros / size, 0, 0, 0, size)
 
 
-def _quick_sums(array: npt.NDArray[np.float32]) -> tuple[int, float, float, float, float, int] | None:
-    """(count, min, max, sum, sum of squares, zeros) of a flat array; None where float32 loses digits.
+def _summed(parts: Iterable[_Sums | None]) -> _Sums | None:
+    """The sums of several pieces together; None when one of them has none."""
+    count, lo, hi, total, squares, zeros = 0, math.inf, -math.inf, 0.0, 0.0, 0
+    for sums in parts:
+        if sums is None:
+            return None
+        size, low, high, add, more, none = sums
+        count, lo, hi, zeros = count + size, min(lo, low), max(hi, high), zeros + none
+        total, squares = total + add, squares + more
+    return count, lo, hi, total, squares, zeros
+
+
+def _quick_sums(array: npt.NDArray[np.float32]) -> _Sums | None:
+    """The sums of a flat array of at most CHUNK_FAST elements; None where float32 loses digits.
 
     All by numpy: torch's count_nonzero takes 30 times as long, and autocast does not reach numpy. Rows are multiplied
     in float32 and added in float64, which is 1e-8 off, where one long product would be 1e-5 off.
@@ -184,10 +202,33 @@ def _quick_sums(array: npt.NDArray[np.float32]) -> tuple[int, float, float, floa
     total = float(np.add.reduce(rows @ _ONES, dtype=np.float64)) + float(np.add.reduce(rest, dtype=np.float64))
     products = np.matmul(rows[:, None, :], rows[:, :, None])
     squares = float(np.add.reduce(products, axis=None, dtype=np.float64)) + float(np.dot(rest, rest))
-    if not (squares > LEAST_SQUARES and squares * count - total * total > LEAST_SPREAD * total * total):
+    if not _precise(count, total, squares):
         return None
-    zeros = count - int(np.count_nonzero(array != 0)) if lo <= 0.0 <= hi else 0
+    zeros = count - int(np.count_nonzero(np.not_equal(array, 0))) if lo <= 0.0 <= hi else 0
     return count, lo, hi, total, squares, zeros
+
+
+def _threaded_sums(flat: Tensor) -> _Sums | None:
+    """The sums of a large flat float32 tensor, by torch's threads; None where float32 loses digits."""
+    low, high = torch.aminmax(flat)
+    lo, hi = low.item(), high.item()
+    if not math.isfinite(lo + hi) or not max(hi, -lo) < SAFE_SIZE:
+        return None
+    count = flat.numel()
+    whole = count - count % ROW
+    rows, rest = flat[:whole].view(-1, ROW), flat[whole:].numpy()
+    sums, norms = rows.sum(1).numpy(), torch.linalg.vector_norm(rows, dim=1).numpy().astype(np.float64)
+    total = float(np.add.reduce(sums, dtype=np.float64)) + float(np.add.reduce(rest, dtype=np.float64))
+    squares = float(np.dot(norms, norms)) + float(np.dot(rest, rest))
+    if not _precise(count, total, squares):
+        return None
+    zeros = count - int(np.count_nonzero(flat.bool().numpy())) if lo <= 0.0 <= hi else 0
+    return count, lo, hi, total, squares, zeros
+
+
+def _precise(count: int, total: float, squares: float) -> bool:
+    """Whether float32 sums are good enough: nothing vanished, and the spread is not small against the mean."""
+    return squares > LEAST_SQUARES and squares * count - total * total > LEAST_SPREAD * total * total
 
 
 def _add_exactly(tally: _Tally, values: Tensor, repeat: int, scale: float) -> None:

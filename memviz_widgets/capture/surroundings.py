@@ -62,12 +62,12 @@ class TrainingFlags:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
-        """The flags as they were then; afterwards those of now."""
-        now = [(module, module.training) for module, _ in self._flags]
+        """The flags as they were then; afterwards those of now. Setting one is slow, so only what differs is set."""
+        changed = [(module, flag) for module, flag in self._flags if module.training != flag]
         try:
-            for module, flag in self._flags:
+            for module, flag in changed:
                 module.training = flag
             yield
         finally:
-            for module, flag in now:
-                module.training = flag
+            for module, flag in changed:
+                module.training = not flag

@@ -8,9 +8,8 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -37,8 +36,7 @@ STANDS_FOR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """What can be said of a tensor without reading a value.
 
     Attributes:
@@ -178,6 +176,10 @@ def snapshot(tensor: Tensor, kind: str = "dense") -> Tensor:
     The copy is a normal tensor also when the model runs under inference_mode, so that a user can compute with it.
     """
     with plain_mode():
+        if kind == "dense" and type(tensor) is Tensor and not (tensor.is_conj() or tensor.is_neg()):
+            size = tensor.nbytes
+            if size >= OWN_PAGES_FROM and tensor.device.type == "cpu" and 0 not in tensor.stride():
+                return PAGES.take(size).view(tensor.dtype).view(tensor.shape).copy_(tensor)
         dense = dense_tensor(tensor, kind)
         core = without_repeats(dense).resolve_conj().resolve_neg()
         if core.device.type != "cpu" or core.numel() * core.element_size() < OWN_PAGES_FROM:

@@ -12,7 +12,7 @@ import torch
 
 from memviz_widgets.cache.foreign import records_from_attentions, records_from_tensors
 from memviz_widgets.errors import DimsError, InputError
-from memviz_widgets.records import TensorRecord
+from memviz_widgets.records import Draft, TensorRecord
 
 
 class Pair(NamedTuple):
@@ -26,7 +26,7 @@ class Output:
     loss: float
 
 
-def places(found: list[tuple[TensorRecord, Any]]) -> list[tuple[str, str]]:
+def places(found: list[tuple[Draft, Any]]) -> list[tuple[str, str]]:
     return [(record.path, record.item) for record, _ in found]
 
 
@@ -41,7 +41,7 @@ def test_a_record_says_what_a_tensor_is() -> None:
     tensor = torch.zeros(2, 3, 4, 5)
     [(record, live)] = records_from_tensors({"conv1": tensor})
     assert live is tensor
-    assert record == TensorRecord(
+    assert record.record() == TensorRecord(
         index=0,
         path="conv1",
         module_type="Tensor",

@@ -198,3 +198,54 @@ def test_closing_lets_the_model_go() -> None:
     cache.close()
     gc.collect()
     assert alive() is None
+
+
+class Caches(nn.Module):
+    """Blocks of attention whose keys and values the model returns beside its result, as transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(16, 2, 64, batch_first=True) for _ in range(4))
+        self.keys = nn.ModuleList(nn.Linear(16, 16) for _ in range(4))
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        found = []
+        for block, key in zip(self.blocks, self.keys, strict=True):
+            found.append(key(x)[None])
+            x = x + nn.functional.scaled_dot_product_attention(x[None], found[-1], x[None])[0]
+            x = block(x)
+        return {"out": x, "keys": found}
+
+
+def test_the_models_own_result_is_kept_at_the_expense_of_earlier_values() -> None:
+    model = blocks(8).eval()
+    x = torch.randn(4, 16)
+    cache = ActivationCache.capture(model, x, budget="1 KiB")
+    assert [record.label for record in cache.records if record.kept][-1] == "(model)"
+    assert torch.equal(cache[""], model(x))
+
+
+def test_values_that_give_way_keep_their_statistics() -> None:
+    x = torch.randn(4, 16)
+    whole, cache = values_of(blocks(8).eval(), x, budget="1 KiB")
+    given_up = [record for record in cache.records if record.on_demand]
+    assert len(given_up) > 20
+    for record in given_up:
+        expected = whole.find(record.path, step=record.step, call=record.call).stats
+        assert record.stats == expected, record.label
+
+
+def test_a_value_with_two_names_comes_back_by_the_shorter_way() -> None:
+    model = Caches().eval()
+    x = torch.randn(2, 5, 16)
+    with torch.no_grad():
+        cache = ActivationCache.capture(model, x, budget="2000 B")
+        keys = [record for record in cache.records if record.item.startswith("keys") and record.on_demand]
+        assert keys
+        calls: list[str] = []
+        for name, module in model.named_modules():
+            module.register_forward_pre_hook(lambda module, args, name=name: calls.append(name))
+        for record in keys:
+            value = cache.value(record)
+            assert isinstance(value, Tensor) and torch.equal(value, model(x)["keys"][int(record.item.split(".")[-1])])
+    assert cache.reproducible is True

@@ -1,0 +1,66 @@
+"""The blocks of a network: modules of which one is a small part of a forward, so that it can be run again by itself.
+
+In: a model. Out: a level for each block, 1 for the coarsest.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from torch import nn
+
+from .trace import walk
+
+LEVELS = 2
+"""Nested levels of repeated blocks that count."""
+
+
+def block_levels(model: nn.Module) -> dict[int, int]:
+    """Id of a module -> level.
+
+    Blocks are: modules that stand more than once in a Sequential or ModuleList, LEVELS levels of them (one without
+    parts of its own on the first level only, and only when it has weights: the layers of a plain Sequential network);
+    direct parts of the model in which no such block stands (its embedding, its last norm); and, one level below its
+    block, a part with at least half of the block's weights, unless it is the first.
+    """
+    levels: dict[int, int] = {}
+    _mark(model, 1, levels)
+    repeated = set(levels)
+    for part in model._modules.values():
+        if part is not None and any(True for _ in part.parameters()):
+            inside = {id(each) for _, each in walk(part)}
+            if not inside & repeated:
+                levels[id(part)] = 1
+    for _, block in walk(model):
+        if id(block) in repeated:
+            _mark_heavy_part(block, levels)
+    return levels
+
+
+def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
+    if level > LEVELS:
+        return
+    parts = [part for part in parent._modules.values() if part is not None]
+    repeated = isinstance(parent, (nn.Sequential, nn.ModuleList))
+    types = Counter(type(part) for part in parts)
+    for part in parts:
+        twins = types[type(part)] if repeated else 0
+        whole = bool(part._modules) or (level == 1 and bool(part._parameters))
+        if twins > 1 and whole and id(part) not in levels:
+            levels[id(part)] = level
+            _mark(part, level + 1, levels)
+        else:
+            _mark(part, level, levels)
+
+
+def _mark_heavy_part(block: nn.Module, levels: dict[int, int]) -> None:
+    """Mark the part that takes most of the block's time, as far as weights tell: the MLP of a transformer block."""
+    parts = [part for part in block._modules.values() if part is not None]
+    for part in parts[1:]:
+        composed = bool(part._modules) and not isinstance(part, (nn.Sequential, nn.ModuleList))
+        if composed and id(part) not in levels and 2 * _weights_in(part) >= _weights_in(block):
+            levels[id(part)] = levels[id(block)] + 1
+
+
+def _weights_in(module: nn.Module) -> int:
+    return sum(value.numel() for value in module.parameters())
