@@ -36,7 +36,7 @@ class Anchor:
         inputs: Its saved arguments; None when ``entry`` needs none, and when there was no room for them.
         entry: Runs it without arguments; None when the module is called with ``inputs``.
         surroundings: The modes and random generators when it began.
-        weights: Sum of the versions of its parameters: in a loop when it began, else when the recording ended.
+        weights: Versions of its parameters when it began, in a loop; None for those when the recording ended.
     """
 
     module: nn.Module | None
@@ -46,7 +46,7 @@ class Anchor:
     inputs: SavedInputs | None = None
     entry: Callable[[], Any] | None = None
     surroundings: Surroundings | None = None
-    weights: int | None = None
+    weights: dict[int, int] | None = None
 
     @property
     def saved(self) -> bool:
@@ -75,6 +75,7 @@ class Anchors:
         self._open: list[Anchor | None] = []
         self._anchors: list[Anchor] = []
         self._moving: Anchor | None = None
+        self._settled: dict[int, int] = {}
         self._copies: dict[int, tuple[object, Any]] = {}
         self._loop = loop
         self._model = model
@@ -179,26 +180,28 @@ class Anchors:
         self._fill(anchor, args, kwargs)
         anchor.surroundings = Surroundings(torch_only=True)
 
-    def weights_of(self, module: nn.Module | None) -> int:
-        """Sum of the versions of the parameters of a saved call: it grows with every write to one of them.
+    def weights_of(self, module: nn.Module | None) -> dict[int, int]:
+        """Id of each parameter of a saved call's module -> its version, which grows with every write to it.
 
         An embedding with max_norm writes to its weights in every forward, and a capture puts them back.
         """
         parts = [part for _, part in walk(self._model if module is None else module)]
-        values = {
+        return {
             id(value): version_of(value) or 0
             for part in parts
-            if getattr(part, "max_norm", None) is None
+            if part.__dict__.get("max_norm") is None
             for value in part._parameters.values()
             if value is not None
         }
-        return sum(values.values())
+
+    def same_weights(self, anchor: Anchor) -> bool:
+        """Whether nobody wrote to the parameters of a saved call since."""
+        known = anchor.weights if anchor.weights is not None else self._settled
+        return all(known.get(each) == version for each, version in self.weights_of(anchor.module).items())
 
     def settle(self) -> None:
         """The recording is over: weights that are written to from now on are not those of the recording."""
-        for anchor in self._anchors:
-            if anchor.weights is None:
-                anchor.weights = self.weights_of(anchor.module)
+        self._settled = self.weights_of(None)
 
     def around(self, index: int) -> Iterator[Anchor]:
         """Anchors whose call made this record, the smallest first."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from .trace import walk
 
@@ -25,16 +26,34 @@ def block_levels(model: nn.Module) -> dict[int, int]:
     """
     levels: dict[int, int] = {}
     _mark(model, 1, levels)
-    repeated = set(levels)
+    modules = [module for _, module in walk(model)]
+    repeated = [module for module in modules if id(module) in levels]
+    weights = _weights_below(modules)
+    with_blocks = _around(modules, levels)
     for part in model._modules.values():
-        if part is not None and any(True for _ in part.parameters()):
-            inside = {id(each) for _, each in walk(part)}
-            if not inside & repeated:
-                levels[id(part)] = 1
-    for _, block in walk(model):
-        if id(block) in repeated:
-            _mark_heavy_part(block, levels)
+        if part is not None and weights[id(part)] and id(part) not in with_blocks:
+            levels[id(part)] = 1
+    for block in repeated:
+        _mark_heavy_part(block, levels, weights)
     return levels
+
+
+def _weights_below(modules: list[nn.Module]) -> dict[int, int]:
+    """Id of a module -> number of weights in it and its parts. ``modules``: each before its parts."""
+    counts: dict[int, int] = {}
+    for module in reversed(modules):
+        own = sum(value.numel() for value in module._parameters.values() if value is not None and not is_lazy(value))
+        counts[id(module)] = own + sum(counts.get(id(part), 0) for part in module._modules.values())
+    return counts
+
+
+def _around(modules: list[nn.Module], levels: dict[int, int]) -> set[int]:
+    """Ids of the blocks and of the modules in which one stands."""
+    found = set(levels)
+    for module in reversed(modules):
+        if any(id(part) in found for part in module._modules.values()):
+            found.add(id(module))
+    return found
 
 
 def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
@@ -53,14 +72,10 @@ def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
             _mark(part, level, levels)
 
 
-def _mark_heavy_part(block: nn.Module, levels: dict[int, int]) -> None:
+def _mark_heavy_part(block: nn.Module, levels: dict[int, int], weights: dict[int, int]) -> None:
     """Mark the part that takes most of the block's time, as far as weights tell: the MLP of a transformer block."""
     parts = [part for part in block._modules.values() if part is not None]
     for part in parts[1:]:
         composed = bool(part._modules) and not isinstance(part, (nn.Sequential, nn.ModuleList))
-        if composed and id(part) not in levels and 2 * _weights_in(part) >= _weights_in(block):
+        if composed and id(part) not in levels and 2 * weights[id(part)] >= weights[id(block)]:
             levels[id(part)] = levels[id(block)] + 1
-
-
-def _weights_in(module: nn.Module) -> int:
-    return sum(value.numel() for value in module.parameters())

@@ -82,7 +82,7 @@ class Replay:
 
     def _try(self, anchor: Anchor, record: TensorRecord, take: Take) -> str:
         """Run one saved call; "" when it gave the value, else why not."""
-        if anchor.weights != self._anchors.weights_of(anchor.module):
+        if not self._anchors.same_weights(anchor):
             return "the model's weights were written to since"
         try:
             return "" if self._run(anchor, record, take) else "another run gave other values"
