@@ -84,6 +84,10 @@ def nearest_hint(given: str, known: Iterable[str], cutoff: float = 0.4) -> str:
     return f"; nearest is {close[0]!r}" if close else ""
 
 
+class WeightsError(MemvizError, ValueError):
+    """What was given to a measure of attention is no attention weights, or does not fit them: ids, heads, layers."""
+
+
 class PageRefusedError(MemvizError, ValueError):
     """A page or value that cannot be had: no such record, kind, page or cell, or a record without a value."""
 
