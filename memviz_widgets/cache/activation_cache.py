@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from torch import Tensor, nn
@@ -19,16 +18,17 @@ from ..errors import (
     ClosedError,
     ForwardError,
     NotKeptError,
-    NotReproducibleError,
     RecordingError,
 )
 from ..records import Draft, TensorRecord
+from .bringing_back import BringingBack
 from .budget import format_bytes, parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
 from .lookup import find_record
 from .prices import known_price
 from .spill import Spill
+from .tokens import TokenTexts, token_texts
 from .values import ValueStore
 
 
@@ -41,7 +41,7 @@ class ActivationCache:
     that the cache holds the model until it is closed; when everything is held, it holds no module and no tensor of it.
 
     Attributes:
-        tokens: Token texts given to capture, or None.
+        tokens: What was given to capture as tokens, or None; as texts in ``token_texts``.
         image: Picture given to capture, or None.
         opaque: Path -> a sentence, for modules that take no hooks (TorchScript).
         never_called: Paths of modules with a forward that did not run.
@@ -60,10 +60,9 @@ class ActivationCache:
         self._values = ValueStore(budget_bytes, None if spill is None else Spill(spill))
         self._records: tuple[TensorRecord, ...] = ()
         self._trace = capturing.Trace()
-        self._replay: capturing.Replay | None = None
-        self._lost: dict[int, str] = {}
-        self._replayed = False
+        self._again = BringingBack(self._values, None)
         self._closed = False
+        self._token_texts = token_texts(tokens)
         self.tokens = tokens
         self.image = image
 
@@ -86,7 +85,8 @@ class ActivationCache:
         Args:
             model: Any nn.Module. It comes back as it was: flags, buffers, grads, hooks, random generators.
             x: Tensor, tuple of positional arguments, or mapping of keywords.
-            tokens: Texts of the input tokens, for views.
+            tokens: Texts of the input tokens, for views: a list, a list per sample, ``(tokenizer, ids)``, or a mapping
+                of names to those for several sequences. See :func:`memviz_widgets.cache.tokens.token_texts`.
             image: The input picture, for views.
             layers: Module paths or patterns (``"layer1.*"``) to record; None records all.
             dims: Pattern -> names of axes, over the inferred ones: ``{"encoder.*": "batch time channel"}``.
@@ -168,14 +168,16 @@ class ActivationCache:
 
         Args:
             attentions: A tensor (batch, head, query, key) per layer.
-            tokens: Texts of the input tokens.
+            tokens: As in :meth:`capture`.
             budget, spill: As in :meth:`capture`.
 
         Raises:
             InputError, BudgetError: about the arguments.
         """
         cache = cls(budget, tokens=tokens, spill=spill)
-        return cache._filled(records_from_attentions(attentions, tokens))
+        # Several sequences are source and target: which of them an attention is over, its size says.
+        checked = cache.token_texts[0] if len(cache.token_texts) == 1 else None
+        return cache._filled(records_from_attentions(attentions, checked))
 
     def _filled(self, found: Sequence[tuple[Draft, Tensor | None]]) -> ActivationCache:
         for record, value in found:
@@ -194,20 +196,14 @@ class ActivationCache:
         session = capturing.Session(
             model, values.add, layers=layers, dims=dims, trace=self._trace, holder=holder, loop=loop
         )
-        self._replay = session.replay
+        self._again = BringingBack(values, session.replay)
         return session
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
         self._values.finish()
-        self._records = self._values.records(on_demand=self._replay is not None)
-        if self._replay is None:
-            return
-        if any(record.on_demand for record in self._records):
-            self._replay.settle()
-        else:
-            self._replay.close()
-            self._replay = None
+        self._records = self._values.records(on_demand=self._again.replay is not None)
+        self._again.settle(self._records)
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
@@ -238,8 +234,13 @@ class ActivationCache:
             missing = f", {lost} of {len(self._records)} tensors not kept" if lost else ", all kept"
             return f"{format_bytes(total)} recorded{missing}"
         rest = "rest on disk" if self._values.spills else "rest on demand"
-        lost_text = f", {len(self._lost)} not reproducible" if self._lost else ""
+        lost_text = f", {self._again.lost} not reproducible" if self._again.lost else ""
         return f"{format_bytes(total)} recorded, {format_bytes(held)} kept, {rest}{lost_text}"
+
+    @property
+    def token_texts(self) -> TokenTexts:
+        """The texts of ``tokens`` by sequence, sample and position; no sequence when none were given."""
+        return self._token_texts
 
     @property
     def recording(self) -> bool:
@@ -259,7 +260,7 @@ class ActivationCache:
     @property
     def reproducible(self) -> bool | None:
         """False once a replay gave other values than the recorded ones; None while none was needed."""
-        return False if self._lost else None if not self._replayed else True
+        return False if self._again.lost else None if not self._again.used else True
 
     @property
     def never_called(self) -> tuple[str, ...]:
@@ -368,7 +369,7 @@ class ActivationCache:
         self._check_open()
         value = self._values.get(record.index)
         if value is None and record.available:
-            self._bring_back(record)
+            self._again.fetch(record)
             value = self._values.get(record.index)
         if value is None:
             raise NotKeptError(f"{record.label!r} (call {record.call}) has no values here: {record.note}")
@@ -378,33 +379,6 @@ class ActivationCache:
         """The held value without a copy, or None when it is not held now or the cache is closed."""
         return None if self._closed else self._values.get(record.index)
 
-    def _bring_back(self, record: TensorRecord) -> None:
-        """Compute a value again, compare it with what was recorded, and hold it."""
-        index = record.index
-        if index in self._lost:
-            raise NotReproducibleError(self._lost[index])
-        self._replayed = True
-        try:
-            if self._replay is None:
-                raise capturing.ReplayFailedError("nothing was saved to run it again")
-            self._run_again(self._replay, index)
-        except capturing.ReplayFailedError as error:
-            self._lost[index] = (
-                f"{record.label!r} (call {record.call}) is not reproducible: captured values were dropped, and "
-                f"{error}. "
-                f"{self._values.price(record)}"
-            )
-            raise NotReproducibleError(self._lost[index]) from error
-
-    def _run_again(self, replay: capturing.Replay, index: int) -> None:
-        """Replay the cheapest of the records that have the same values. Raises ReplayFailedError."""
-        cheapest = min((index, *self._values.twins(index)), key=replay.length_around)
-        if cheapest != index:
-            with suppress(capturing.ReplayFailedError):
-                replay.fetch(self._records[cheapest], lambda live: self._values.restore(cheapest, live))
-                return
-        replay.fetch(self._records[index], lambda live: self._values.restore(index, live))
-
     def _check_open(self) -> None:
         if self.recording:
             raise RecordingError("this cache is still recording; call cache.stop() first, or leave the with block.")
@@ -413,9 +387,7 @@ class ActivationCache:
 
     def close(self) -> None:
         """Free all values and let the model go. Records stay readable; asking for a value raises ClosedError."""
-        if self._replay is not None:
-            self._replay.close()
-            self._replay = None
+        self._again.close()
         self._values.clear()
         self._closed = True
 

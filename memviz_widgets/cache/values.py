@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ from .verify import same_stats
 
 MEASURED_LATER = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 """Dtypes of which statistics are certain to exist; of others it is known at once whether they have any."""
+BESIDE_SHARE = 4
+"""Values that come back together with the one that is looked at take at most one part in this many of the budget."""
 RESULT_SHARE = 4
 """The model's own results may displace earlier values from one part in this many of the budget."""
 ANCHOR_SHARE = 2
@@ -308,6 +311,17 @@ class ValueStore:
             if wanted and other != index and wanted <= {id(part) for part in entry.parts.values()}
         ]
 
+    def absent_near(self, index: int, others: Iterable[int]) -> list[int]:
+        """Those of other records that have no values now, the nearest first, as far as a part of the budget goes."""
+        room, found = self.budget_bytes // BESIDE_SHARE - self.cost(index), []
+        for other in sorted(others, key=lambda other: abs(other - index)):
+            room -= self.cost(other)
+            if room < 0:
+                break
+            if not self._entries[other].stored:
+                found.append(other)
+        return found
+
     def get(self, index: int) -> Tensor | LazyValue | None:
         """The value of a record, held or on disk, or None. It was looked at now."""
         entry = self._entries.get(index)
@@ -324,19 +338,39 @@ class ValueStore:
 
     def restore(self, index: int, live: Tensor | QueryKey) -> bool:
         """Take a value from a replay, if it is the recorded one, and make room for it."""
-        entry = self._entries[index]
-        tensors = live.tensors() if isinstance(live, QueryKey) else {"": live}
-        if set(tensors) != set(entry.parts):
-            return False
-        if not all(self._is_recorded(entry.parts[name], tensor) for name, tensor in tensors.items()):
+        tensors = self._recognised(index, live)
+        if tensors is None:
             return False
         self._drop_guests()
-        together = frozenset(map(id, entry.parts.values()))
-        for name, tensor in tensors.items():
-            part = entry.parts[name]
-            if part.tensor is None:
-                self._store_afterwards(part, tensor, together)
+        needed = self._parts_of(index)
+        for part, tensor in tensors:
+            self._store_afterwards(part, tensor, needed)
         return True
+
+    def restore_beside(self, index: int, live: Tensor | QueryKey, wanted: int) -> bool:
+        """Take a value that came by on the way to another one, if it is the recorded one and fits beside it."""
+        tensors = self._recognised(index, live)
+        if tensors is None:
+            return False
+        needed = self._parts_of(wanted) | self._parts_of(index)
+        for part, tensor in tensors:
+            if not self._make_room(part.nbytes, needed):
+                return False
+            self._store(part, snapshot(tensor, tensor_kind(tensor)))
+        return True
+
+    def _parts_of(self, index: int) -> frozenset[int]:
+        return frozenset(map(id, self._entries[index].parts.values()))
+
+    def _recognised(self, index: int, live: Tensor | QueryKey) -> list[tuple[Value, Tensor]] | None:
+        """Parts of a record that are not held, each with its tensor; None when these are not the recorded values."""
+        parts = self._entries[index].parts
+        tensors = live.tensors() if isinstance(live, QueryKey) else {"": live}
+        if set(tensors) != set(parts):
+            return None
+        if not all(self._is_recorded(parts[name], tensor) for name, tensor in tensors.items()):
+            return None
+        return [(parts[name], tensor) for name, tensor in tensors.items() if parts[name].tensor is None]
 
     def _is_recorded(self, part: Value, live: Tensor) -> bool:
         """Whether a tensor of a replay is the recorded value: statistics and sampled elements agree."""

@@ -7,7 +7,7 @@ The model is protected as in a capture: buffers, flags, grads and random generat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -24,8 +24,8 @@ from .surroundings import TrainingFlags
 from .trace import Site, Trace, is_compiled_wrapper, walk
 
 Value = Tensor | QueryKey
-Take = Callable[[Value], bool]
-"""Looks at a live value; True when it is the recorded one (and was copied)."""
+Take = Callable[[int, Value], bool]
+"""Looks at a live value of a record, given by its index; True when it is the recorded one (and was copied)."""
 
 
 class ReplayFailedError(Exception):
@@ -67,35 +67,44 @@ class Replay:
         """Number of records that the replay of this one would make."""
         return self._anchors.length_around(index)
 
-    def fetch(self, record: TensorRecord, take: Take) -> None:
+    def block_around(self, index: int) -> range:
+        """Indices of the records of the block that a fetch of this one runs; none when it is the whole forward."""
+        smallest = next(self._anchors.around(index), None)
+        return range(smallest.first, smallest.stop or 0) if smallest and smallest.level else range(0)
+
+    def fetch(self, record: TensorRecord, take: Take, beside: Sequence[TensorRecord] = ()) -> None:
         """Run saved calls, smallest first, until ``take`` recognises the record's value.
+
+        Args:
+            record: The record that is wanted.
+            take: Is shown its value.
+            beside: Records of the same block, shown to ``take`` as they come by; whether they are recognised or not.
 
         Raises:
             ReplayFailedError: when none gave it.
         """
         reason = "no call around it could be saved"
         for anchor in self._anchors.around(record.index):
-            reason = self._try(anchor, record, take)
+            reason = self._try(anchor, _Place(record, anchor.first, take, beside, self._early_stop))
             if not reason:
                 return
         raise ReplayFailedError(reason)
 
-    def _try(self, anchor: Anchor, record: TensorRecord, take: Take) -> str:
+    def _try(self, anchor: Anchor, place: _Place) -> str:
         """Run one saved call; "" when it gave the value, else why not."""
         if not self._anchors.same_weights(anchor):
             return "the model's weights were written to since"
         try:
-            return "" if self._run(anchor, record, take) else "another run gave other values"
+            return "" if self._run(anchor, place) else "another run gave other values"
         except Exception as error:
             return f"another run raised {type(error).__name__}: {error}"
 
-    def _run(self, anchor: Anchor, record: TensorRecord, take: Take) -> bool:
+    def _run(self, anchor: Anchor, place: _Place) -> bool:
         """Run one saved call; whether it gave the value."""
-        place = _Place(record, anchor.first, take, self._early_stop)
         root = self._model if anchor.module is None else anchor.module
         sites = [self._sites[id(module)] for _, module in walk(root) if id(module) in self._sites]
         trace = Trace()
-        unsaved = self._anchors.unsaved_around(record.index, anchor)
+        unsaved = self._anchors.unsaved_around(place.wanted, anchor)
         refill = _Refill(self._anchors, unsaved, anchor.first) if unsaved else None
         recorder = Recorder(sites, place, None, trace, self._chosen, anchors=refill)
         with ExitStack() as stack:
@@ -140,26 +149,31 @@ class _Refill:
 
 
 class _Place:
-    """Sink of a replay: counts records and looks at the wanted one."""
+    """Sink of a replay: counts records, and shows the wanted one and those beside it to ``take``."""
 
-    def __init__(self, record: TensorRecord, first: int, take: Take, early_stop: bool) -> None:
+    def __init__(
+        self, record: TensorRecord, first: int, take: Take, beside: Sequence[TensorRecord], early_stop: bool
+    ) -> None:
         self.found = False
         self.error: Exception | None = None
-        self._record = record
+        self.wanted = record.index
+        self._records = {each.index: each for each in (record, *beside)}
+        self._last = max(self._records)
         self._next = first
         self._take = take
         self._early_stop = early_stop
 
     def __call__(self, draft: Draft, live: Value | None) -> None:
         here, self._next = self._next, self._next + 1
-        if here != self._record.index:
-            return
-        if live is not None and _same_place(draft, self._record):
+        record = self._records.get(here)
+        if record is not None and live is not None and _same_place(draft, record):
             try:
-                self.found = self._take(live)
+                taken = self._take(here, live)
+                self.found = self.found or (taken and here == self.wanted)
             except Exception as error:  # inside a hook it would be written into a note
                 self.error = error
-        if self._early_stop:
+        failed = here == self.wanted and not self.found
+        if self._early_stop and (failed or here >= self._last):
             raise _Found
 
 

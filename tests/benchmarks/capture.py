@@ -31,8 +31,7 @@ HEAD = f"{'':20}{'x plain':>8}{'middle half':>16}{'first':>8}{'extra peak':>13}{
 LEGEND = """\
 x plain: median of capture / the forward just before it. first, extra peak: the first capture of this model in a
 process; extra is resident memory at its peak over that of a forward, with a malloc that holds nothing freed.
-torchlens leaves torch's functions wrapped, in the forwards it is compared with too, in its favour. Hooks that keep and
-nnsight store tensors that the model may overwrite later."""
+Hooks that keep and nnsight store tensors that the model may overwrite later."""
 NOISE = 0.1
 """How far from 1 two equal forwards may come out before the table says so."""
 

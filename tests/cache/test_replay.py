@@ -249,3 +249,22 @@ def test_a_value_with_two_names_comes_back_by_the_shorter_way() -> None:
             value = cache.value(record)
             assert isinstance(value, Tensor) and torch.equal(value, model(x)["keys"][int(record.item.split(".")[-1])])
     assert cache.reproducible is True
+
+
+def test_neighbours_in_the_same_block_come_along() -> None:
+    model = blocks(6).eval()
+    whole, cache = values_of(model, torch.randn(4, 16), budget="3 KiB")
+    block = [record for record in cache.records if record.path.startswith("4.") and record.on_demand]
+    assert len(block) > 2
+    Block.runs = 0
+    for record in block:
+        assert torch.equal(cache.get(record.path), whole.get(record.path))
+    assert Block.runs == 1
+    assert cache.held_bytes <= cache.budget_bytes
+
+
+def test_a_value_that_fills_the_budget_comes_without_neighbours() -> None:
+    model = blocks(6).eval()
+    whole, cache = values_of(model, torch.randn(4, 16), budget="300 B")
+    for record in [record for record in cache.records if record.on_demand]:
+        assert torch.equal(cache.get(record.path), whole.get(record.path)), record.label
