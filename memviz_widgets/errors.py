@@ -88,6 +88,10 @@ class WeightsError(MemvizError, ValueError):
     """What was given to a measure of attention is no attention weights, or does not fit them: ids, heads, layers."""
 
 
+class MeasureError(MemvizError, ValueError):
+    """What was given to a measure of memory does not fit it: axes, ranges, lengths, counts."""
+
+
 class PageRefusedError(MemvizError, ValueError):
     """A page or value that cannot be had: no such record, kind, page or cell, or a record without a value."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import attention, rollout
+from . import attention, memory, rollout
 from .channels import channel_measures
 from .histogram import Histogram, histogram
 
-__all__ = ["Histogram", "attention", "channel_measures", "histogram", "rollout"]
+__all__ = ["Histogram", "attention", "channel_measures", "histogram", "memory", "rollout"]

@@ -25,6 +25,7 @@ from .attention_shares import (
 )
 from .attention_spread import effective_keys, entropy, head_similarity, mean_distance, normalised_entropy
 from .head_kinds import (
+    KINDS,
     LEAST_ENTROPY,
     LEAST_OVER_UNIFORM,
     LEAST_QUERIES,
@@ -32,10 +33,12 @@ from .head_kinds import (
     LOCAL_TOKENS,
     HeadKind,
     head_kinds,
+    is_causal,
 )
 from .rollout import LIMITS, combine_heads, gradient_rollout, head_difference, rollout, rollout_row
 
 __all__ = [
+    "KINDS",
     "LEAST_ENTROPY",
     "LEAST_OVER_UNIFORM",
     "LEAST_QUERIES",
@@ -53,6 +56,7 @@ __all__ = [
     "head_kinds",
     "head_similarity",
     "induction_score",
+    "is_causal",
     "mean_distance",
     "normalised_entropy",
     "previous_token_score",

@@ -60,8 +60,17 @@ def needs_heads(weights: Tensor) -> None:
         raise WeightsError(f"expected weights (..., head, query, key) of one head or more; got {described(weights)}.")
 
 
-def positions(first: int, rows: Tensor, weights: Tensor) -> Tensor:
-    """Positions (q, 1) among the keys of a block of queries, of which ``first`` is the first."""
+def positions(first: int, rows: Tensor, weights: Tensor, at: Tensor | None = None) -> Tensor:
+    """Positions (q, 1) among the keys of a block of queries, of which ``first`` is the first.
+
+    ``at``: those of all queries, (Q,), where they are not the last ones.
+    """
+    if at is not None:
+        if at.shape != weights.shape[-2:-1] or at.is_floating_point():
+            raise WeightsError(
+                f"expected at as integers ({weights.shape[-2]},), the position of each query; got {described(at)}."
+            )
+        return at[first : first + rows.shape[-2]].to(rows.device).unsqueeze(-1)
     start = first + weights.shape[-1] - weights.shape[-2]
     return torch.arange(start, start + rows.shape[-2], device=rows.device).unsqueeze(-1)
 

@@ -137,8 +137,10 @@ def induction_score(weights: Tensor, ids: Tensor | Sequence[int]) -> Tensor:
     return _mean_share(square(weights), after_the_same(ids, weights))
 
 
-def share_sums(weights: Tensor, wanted: Sequence[Wanted], causal: bool) -> Tensor:
+def share_sums(weights: Tensor, wanted: Sequence[Wanted], causal: bool, at: Tensor | None = None) -> Tensor:
     """Per rule, over the queries that have a wanted key: mass on such keys, the mass that uniform attention would have.
+
+    ``at``: positions (Q,) of the queries among the keys, None = the last Q.
 
     Returns:
         float64 (3, rules, ...): the two sums and the number of queries.
@@ -146,10 +148,10 @@ def share_sums(weights: Tensor, wanted: Sequence[Wanted], causal: bool) -> Tenso
     blocks = checked_rows(weights)
     sums = unfilled(weights, 3, len(wanted), *weights.shape[:-2]).zero_()
     for first, rows, live in blocks:
-        at, keys = positions(first, rows, weights), keys_of(rows)
-        open_keys = may_attend(at, keys, causal)
+        standing, keys = positions(first, rows, weights, at), keys_of(rows)
+        open_keys = may_attend(standing, keys, causal)
         for rule, wants in enumerate(wanted):
-            hits = wants(at, keys)  # (..., q, K)
+            hits = wants(standing, keys)  # (..., q, K)
             counted = live & hits.any(-1)
             uniform = (hits & open_keys).sum(-1) / open_keys.sum(-1).clamp(min=1)
             for place, values in enumerate(((rows * hits).sum(-1), uniform, torch.ones_like(uniform))):

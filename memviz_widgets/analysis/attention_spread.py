@@ -39,12 +39,13 @@ def effective_keys(weights: Tensor) -> Tensor:
     return in_result_dtype(_per_query(weights, lambda rows, _: _entropy(rows).exp_()), weights)
 
 
-def normalised_entropy(weights: Tensor, causal: bool = False) -> Tensor:
+def normalised_entropy(weights: Tensor, causal: bool = False, at: Tensor | None = None) -> Tensor:
     """Entropy as a part of the largest that it could be: ``H / ln(keys that the query may attend to)``.
 
     Args:
         weights: (..., Q, K).
         causal: the query at position t may attend to keys 0..t only; otherwise to all K.
+        at: positions (Q,) of the queries among the keys, for a choice of queries. None = the last Q.
 
     Returns:
         (..., Q), 0..1; uniform attention is 1. A query that may attend to one key only is 0.
@@ -53,8 +54,8 @@ def normalised_entropy(weights: Tensor, causal: bool = False) -> Tensor:
         WeightsError: also for ``causal=True`` and weights that are not.
     """
 
-    def measure(rows: Tensor, at: Tensor) -> Tensor:
-        open_keys = may_attend(at, keys_of(rows), causal)
+    def measure(rows: Tensor, standing: Tensor) -> Tensor:
+        open_keys = may_attend(standing, keys_of(rows), causal)
         if bool(((rows * ~open_keys).sum(-1) > SAME_MASS).any()):
             raise WeightsError(
                 "causal=True, but a query attends to a key after its own position. Leave causal out for attention in "
@@ -64,26 +65,27 @@ def normalised_entropy(weights: Tensor, causal: bool = False) -> Tensor:
         part = (_entropy(rows) / count.clamp(min=2).log()).clamp_(max=1.0)  # rounding may leave 1 + 2e-16
         return part.masked_fill_(count < 2, 0.0)
 
-    return in_result_dtype(_per_query(weights, measure), weights)
+    return in_result_dtype(_per_query(weights, measure, at), weights)
 
 
-def mean_distance(weights: Tensor, query_offset: int | None = None) -> Tensor:
+def mean_distance(weights: Tensor, query_offset: int | None = None, at: Tensor | None = None) -> Tensor:
     """How far back, or ahead, a query looks: ``sum_s a(t, s) |t - s|`` (Vig & Belinkov 2019, arXiv 1906.04284).
 
     Args:
         weights: (..., Q, K).
         query_offset: position of the first query among the keys. None = K - Q, which is right for self-attention, also
             over a cache; between two texts positions have no distance, and the number means nothing.
+        at: positions (Q,) of the queries among the keys, for a choice of queries. None = as ``query_offset`` says.
 
     Returns:
         (..., Q), tokens, 0 or more; uniform causal attention has t / 2.
     """
 
-    def measure(rows: Tensor, at: Tensor) -> Tensor:
-        shift = 0 if query_offset is None else query_offset - (weights.shape[-1] - weights.shape[-2])
-        return (rows * (at + shift - keys_of(rows)).abs()).sum(-1)
+    def measure(rows: Tensor, standing: Tensor) -> Tensor:
+        shift = 0 if query_offset is None or at is not None else query_offset - (weights.shape[-1] - weights.shape[-2])
+        return (rows * (standing + shift - keys_of(rows)).abs()).sum(-1)
 
-    return in_result_dtype(_per_query(weights, measure), weights)
+    return in_result_dtype(_per_query(weights, measure, at), weights)
 
 
 def head_similarity(weights: Tensor) -> Tensor:
@@ -118,12 +120,12 @@ def head_similarity(weights: Tensor) -> Tensor:
     return in_result_dtype(similarity + similarity.triu(1).mT, weights)
 
 
-def _per_query(weights: Tensor, measure: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+def _per_query(weights: Tensor, measure: Callable[[Tensor, Tensor], Tensor], at: Tensor | None = None) -> Tensor:
     """``measure(rows, positions)`` of all queries, float64 (..., Q); NaN for those that attend to nothing."""
     blocks = checked_rows(weights)
     measured = unfilled(weights, *weights.shape[:-1])
     for first, rows, live in blocks:
-        values = measure(rows, positions(first, rows, weights))
+        values = measure(rows, positions(first, rows, weights, at))
         measured[..., first : first + rows.shape[-2]] = values.masked_fill(~live, torch.nan)
     return measured
 

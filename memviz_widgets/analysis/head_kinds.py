@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..errors import WeightsError
@@ -28,6 +29,9 @@ LEAST_ENTROPY = 0.9
 
 LEAST_QUERIES = 4
 """Convention: fewer queries than this give a head no name."""
+
+KINDS = ("previous token", "current token", "induction", "sink", "local", "broad")
+"""The names that a head may get, in the order in which they are tried."""
 
 LOCAL_TOKENS = 4
 """Convention: a key is local up to this distance from the query."""
@@ -49,7 +53,11 @@ class HeadKind:
 
 
 def head_kinds(
-    weights: Tensor, ids: Tensor | Sequence[int] | None = None, *, causal: bool | None = None
+    weights: Tensor,
+    ids: Tensor | Sequence[int] | None = None,
+    *,
+    causal: bool | None = None,
+    at: Tensor | None = None,
 ) -> list[HeadKind]:
     """A name for each head, from the first rule that fits, in this order; no name is better than a guess.
 
@@ -69,7 +77,9 @@ def head_kinds(
     Args:
         weights: (N, Q, K) or (B, N, Q, K), whose scores are means over the queries of all items.
         ids: token ids, integers (T,) or (B, T).
-        causal: whether queries may attend to earlier keys only. None = yes if no query of any head attends to a later.
+        causal: whether queries may attend to earlier keys only. None = what :func:`is_causal` says.
+        at: positions (Q,) of the queries among the keys, for a choice of the queries of self-attention; all kinds are
+            then tried. None = the last Q.
 
     Returns:
         One per head.
@@ -80,12 +90,22 @@ def head_kinds(
     if weights.dim() not in {3, 4}:
         raise WeightsError(f"expected weights (head, query, key) or with a batch; got shape {tuple(weights.shape)}.")
     if causal is None:
-        causal = not any(_looks_ahead(weights))
-    rules = _rules(weights, ids)
-    sums = share_sums(weights, [rule.wanted for rule in rules], causal)  # (3, rules, N) or (3, rules, B, N)
+        causal = is_causal(weights, at)
+    rules = _rules(weights, ids, at)
+    sums = share_sums(weights, [rule.wanted for rule in rules], causal, at)  # (3, rules, N) or (3, rules, B, N)
     sums = sums.sum(2) if weights.dim() == 4 else sums
-    spreads = _entropies_with_a_choice(weights, causal)
+    spreads = _entropies_with_a_choice(weights, causal, at)
     return [_kind(rules, sums[:, :, head].tolist(), spread.tolist()) for head, spread in enumerate(spreads)]
+
+
+def is_causal(weights: Tensor, at: Tensor | None = None) -> bool:
+    """Whether no query of any head or item attends to a key after its own position.
+
+    Args:
+        weights: (..., Q, K).
+        at: positions (Q,) of the queries among the keys. None = the last Q.
+    """
+    return not any(_looks_ahead(weights, at))
 
 
 class _Rule(NamedTuple):
@@ -94,10 +114,10 @@ class _Rule(NamedTuple):
     wanted: Wanted
 
 
-def _rules(weights: Tensor, ids: Tensor | Sequence[int] | None) -> list[_Rule]:
+def _rules(weights: Tensor, ids: Tensor | Sequence[int] | None, at: Tensor | None) -> list[_Rule]:
     """Rules about shares of attention, in the order in which they are tried."""
     sink = _Rule("sink", "the first key", first_keys(1))
-    if weights.shape[-2] != weights.shape[-1] and ids is None:
+    if weights.shape[-2] != weights.shape[-1] and ids is None and at is None:
         return [sink]
     rules = [
         _Rule("previous token", "the token before", token_before),
@@ -107,7 +127,7 @@ def _rules(weights: Tensor, ids: Tensor | Sequence[int] | None) -> list[_Rule]:
     ]
     if ids is not None:
         words = "what followed the same token earlier"
-        rules.insert(2, _Rule("induction", words, after_the_same(ids, square(weights))))
+        rules.insert(2, _Rule("induction", words, after_the_same(ids, square(weights) if at is None else weights)))
     return rules
 
 
@@ -131,16 +151,17 @@ def _kind(rules: list[_Rule], sums: list[list[float]], spread: list[float]) -> H
     return HeadKind("", math.nan, f"No rule fits: {', '.join(tried)}.")
 
 
-def _entropies_with_a_choice(weights: Tensor, causal: bool) -> list[Tensor]:
+def _entropies_with_a_choice(weights: Tensor, causal: bool, at: Tensor | None) -> list[Tensor]:
     """Per head, the normalised entropies of the queries of all items that may attend to two keys or more."""
     queries, keys = weights.shape[-2:]
-    without = max(0, queries - keys + 1) if causal else (queries if keys < 2 else 0)
-    spread = normalised_entropy(weights, causal)[..., without:].movedim(-2, 0)  # (N, ..., q)
+    standing = torch.arange(keys - queries, keys) if at is None else at.cpu()
+    choice = standing > 0 if causal else torch.full((queries,), keys > 1)
+    spread = normalised_entropy(weights, causal, at)[..., choice].movedim(-2, 0)  # (N, ..., q)
     return [head[~head.isnan()] for head in spread]
 
 
-def _looks_ahead(weights: Tensor) -> Iterator[bool]:
+def _looks_ahead(weights: Tensor, at: Tensor | None) -> Iterator[bool]:
     """Per block of queries, whether one attends to a key after its own position."""
     for first, rows, _ in checked_rows(weights):
-        later = ~may_attend(positions(first, rows, weights), keys_of(rows), causal=True)
+        later = ~may_attend(positions(first, rows, weights, at), keys_of(rows), causal=True)
         yield bool(((rows * later).sum(-1) > SAME_MASS).any())

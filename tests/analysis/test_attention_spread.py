@@ -85,3 +85,18 @@ def test_similarity_leaves_out_queries_that_attend_to_nothing_in_one_of_both() -
 def test_similarity_needs_heads() -> None:
     with pytest.raises(WeightsError, match=r"expected weights \(\.\.\., head, query, key\); got shape \(2, 2\)"):
         attention.head_similarity(torch.eye(2))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_choice_of_queries_has_the_numbers_of_all_when_it_says_where_they_stand(causal: bool) -> None:
+    weights, at = random_weights(2, 9, 9, causal=causal), torch.tensor([0, 3, 8])
+    assert torch.equal(
+        attention.normalised_entropy(weights[:, at], causal, at), attention.normalised_entropy(weights, causal)[:, at]
+    )
+    assert torch.equal(attention.mean_distance(weights[:, at], at=at), attention.mean_distance(weights)[:, at])
+
+
+@pytest.mark.parametrize("at", [torch.tensor([0, 1]), torch.tensor([0.0, 1.0, 2.0])], ids=str)
+def test_positions_are_one_integer_per_query(at: torch.Tensor) -> None:
+    with pytest.raises(WeightsError, match=r"expected at as integers \(3,\), the position of each query; got torch"):
+        attention.mean_distance(random_weights(1, 3, 5), at=at)

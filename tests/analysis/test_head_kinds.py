@@ -92,3 +92,21 @@ def test_kinds_need_a_head_axis() -> None:
         WeightsError, match=r"expected weights \(head, query, key\) or with a batch; got shape \(2, 2\)"
     ):
         attention.head_kinds(torch.eye(2))
+
+
+def test_a_choice_of_queries_is_named_by_where_they_stand() -> None:
+    at = torch.arange(1, 20, 2)
+    before = torch.eye(20).roll(1, 0)[at].unsqueeze(0)  # query t looks at t - 1
+    assert [kind.kind for kind in attention.head_kinds(before, at=at)] == ["previous token"]
+    assert [kind.kind for kind in attention.head_kinds(before)] == [""], "as the last 10 of 20 they look anywhere"
+
+
+def test_causal_is_told_by_where_queries_stand() -> None:
+    weights = torch.eye(6)[2:4].unsqueeze(0)  # queries 2 and 3 look at themselves
+    assert attention.is_causal(weights) and attention.is_causal(weights, torch.tensor([2, 3]))
+    assert not attention.is_causal(weights, torch.tensor([1, 3]))
+    assert not attention.is_causal(torch.full((1, 2, 2), 0.5))
+
+
+def test_every_name_is_among_the_kinds() -> None:
+    assert attention.KINDS == ("previous token", "current token", "induction", "sink", "local", "broad")

@@ -1,0 +1,121 @@
+"""Memorisation of examples and seen against unseen losses, with closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from memviz_widgets.analysis.memory import memorisation, seen_unseen_auc, training_subsets
+from memviz_widgets.errors import MeasureError
+
+from .memory_runs import generator, noise
+
+
+def nearest_neighbour(points: Tensor, labels: Tensor, subsets: Tensor) -> Tensor:
+    """Whether 1-NN trained on each subset gets each example right, bool (M, n)."""
+    apart = torch.cdist(points, points)
+    return torch.stack([labels[apart.masked_fill(~subset, math.inf).argmin(1)] == labels for subset in subsets])
+
+
+# Memorisation
+
+
+def test_constant_classifier_memorises_nothing() -> None:
+    labels = torch.randint(0, 2, (50,), generator=generator())
+    found = memorisation((labels == 0).expand(20, 50), training_subsets(20, 50))
+    assert found.score.eq(0).all() and torch.equal(found.right_with == 1, labels == 0)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_nearest_neighbour_memorises_random_labels(classes: int) -> None:
+    labels = torch.randint(0, classes, (800,), generator=generator())
+    subsets = training_subsets(40, 800)
+    found = memorisation(nearest_neighbour(noise(800, 5), labels, subsets), subsets)
+    assert found.score.mean().item() == pytest.approx(1 - 1 / classes, abs=0.05)
+    assert found.right_with.eq(1).all()
+
+
+def test_exact_duplicates_are_not_memorised() -> None:
+    points = noise(10, 3).repeat(8, 1)
+    labels = torch.arange(10).repeat(8)
+    subsets = training_subsets(40, 80)
+    assert memorisation(nearest_neighbour(points, labels, subsets), subsets).score.eq(0).all()
+
+
+def test_standard_error_at_64_models() -> None:
+    subsets = training_subsets(64, 2000)
+    found = memorisation(torch.ones(64, 2000), subsets)
+    assert found.standard_error.mean().item() == pytest.approx(0.136, abs=0.003)
+    assert torch.equal(found.models_with + found.models_without, torch.full((2000,), 64))
+
+
+def test_an_example_in_every_subset_has_no_score() -> None:
+    trained = torch.tensor([[True, False, True], [True, False, False]])
+    found = memorisation(torch.tensor([[1.0, 0, 1], [1, 0, 0.25]]), trained)
+    assert found.score.tolist() == pytest.approx([math.nan, math.nan, 0.75], nan_ok=True)
+    assert found.standard_error.isnan().tolist() == [True, True, False]
+    assert found.standard_error[2].item() == pytest.approx(math.sqrt(0.5))
+
+
+def test_subsets_have_the_share_asked_for() -> None:
+    before = torch.get_rng_state()
+    subsets = training_subsets(30, 10, 0.7)
+    assert subsets.sum(1).eq(7).all() and len(subsets.unique(dim=0)) > 20
+    assert torch.equal(subsets, training_subsets(30, 10, 0.7)) and torch.equal(torch.get_rng_state(), before)
+    assert training_subsets(2, 3, 0.01).sum(1).eq(1).all() and training_subsets(2, 3, 0.99).sum(1).eq(2).all()
+
+
+@pytest.mark.parametrize(
+    ("correct", "trained", "text"),
+    [
+        (torch.ones(2, 3), torch.ones(2, 3), r"expected trained_with as bool of shape \(2, 3\), .* got torch.float32"),
+        (torch.ones(2, 3), torch.ones(3, 2) > 0, r"got torch.bool of shape \(3, 2\)\. Draw it with training_subsets"),
+        (
+            2 * torch.ones(2, 3),
+            torch.ones(2, 3) > 0,
+            r"correct is 2 at \(0, 0\); expected 0 to 1\. Give right or wrong",
+        ),
+        (torch.ones(3), torch.ones(3) > 0, r"expected correct as a real tensor with the axes \(M, n\)"),
+    ],
+)
+def test_memorisation_refuses(correct: Tensor, trained: Tensor, text: str) -> None:
+    with pytest.raises(MeasureError, match=text):
+        memorisation(correct, trained)
+
+
+def test_subsets_refuse() -> None:
+    with pytest.raises(MeasureError, match="models=1; expected a whole number, 2 or more"):
+        training_subsets(1, 5)
+    with pytest.raises(MeasureError, match="share=1; expected a number between 0 and 1"):
+        training_subsets(2, 5, 1)
+
+
+# Seen against unseen
+
+
+def test_lookup_table_tells_all_and_no_memory_none() -> None:
+    assert seen_unseen_auc(torch.zeros(50), torch.rand(40) + 0.1).auc == 1
+    found = seen_unseen_auc(torch.full((50,), 0.7), torch.full((40,), 0.7))
+    assert found.auc == found.chance == 0.5 and (found.seen, found.unseen) == (50, 40)
+
+
+def test_auc_by_hand_with_a_tie() -> None:
+    found = seen_unseen_auc(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 3.0, 0.0]))
+    assert found.auc == pytest.approx((1 + 0 + 1 + 0.5 + 0 + 0) / 6)
+
+
+def test_spread_of_a_model_without_memory() -> None:
+    aucs = torch.tensor([seen_unseen_auc(noise(30, seed=2 * i), noise(20, seed=2 * i + 1)).auc for i in range(500)])
+    assert seen_unseen_auc(noise(30), noise(20)).chance_spread == pytest.approx(math.sqrt(51 / 7200))
+    assert aucs.std().item() == pytest.approx(math.sqrt(51 / 7200), rel=0.1)
+    assert aucs.mean().item() == pytest.approx(0.5, abs=0.015)
+
+
+def test_auc_refuses() -> None:
+    with pytest.raises(MeasureError, match=r"expected seen_losses as a real tensor with the axes \(n,\)"):
+        seen_unseen_auc(torch.zeros(2, 2), torch.zeros(2))
+    with pytest.raises(MeasureError, match=r"unseen_losses holds nan at \(1,\); expected finite numbers"):
+        seen_unseen_auc(torch.zeros(2), torch.tensor([0.0, math.nan]))
