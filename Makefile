@@ -3,7 +3,7 @@
 # make build  the front end only
 # make dist   wheel and sdist in dist/
 # make bench  the benchmarks; a target that is missed fails
-# make screenshots  pictures of the explorer in dist/screenshots, the README's two copied to docs/
+# make screenshots  pictures of the explorer in dist/screenshots, the README's copied to docs/
 # make clean  takes away what the others made
 # Each prepares what it needs first; PYTHON=python3.12 says which Python makes .venv.
 
@@ -38,12 +38,14 @@ bench: python
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.first_picture
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -c .setup/constraints.txt -r .setup/bench-packages.txt
 	$(IN_VENV) -m tests.benchmarks.capture
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.attention
 
 screenshots: python
 	$(PYTHON) .setup/prepare.py test
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.screenshots dist/screenshots
 	cp dist/screenshots/onet-light-1400.png docs/onet-light.png
 	cp dist/screenshots/g2p-dark-1400.png docs/g2p-dark.png
+	cp dist/screenshots/attention-light-1400.png docs/attention-light.png
 
 clean:
 	rm -rf .venv dist js/node_modules js/lib memviz_widgets/labextension memviz_widgets/nbextension memviz_widgets/static

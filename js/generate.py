@@ -1,6 +1,6 @@
 """Writes the TypeScript that must agree with Python: traits, catalog, colour maps, version.
 
-In: the widget classes of memviz_widgets, the TypedDicts of frames/catalog.py, frames/colormaps.json, _version.py.
+In: the widget classes of memviz_widgets, the TypedDicts of frames/entries.py, frames/colormaps.json, _version.py.
 Out: js/src/generated/*.ts and js/src/version.ts. ``python js/generate.py --check`` writes nothing and exits 1 on drift.
 """
 
@@ -37,12 +37,14 @@ TS_NAMES = {str: "string", int: "number", float: "number", bool: "boolean", type
 CONTENT_TYPES = {
     ("FrameStore", "catalog"): "Partial<Catalog>",
     ("FrameStore", "pages"): "PageState[]",
+    ("ImageOverlay", "pictures"): "OverlayPicture[]",
     ("Selection", "store"): "FrameStoreModel",
 }
 IMPORTS = (
     ("WidgetModel", "@jupyter-widgets/base"),
     ("PageState", "../pages"),
     ("FrameStoreModel", "../frame_store"),
+    ("OverlayPicture", "../overlay_picture"),
     ("Catalog", "./catalog"),
 )
 
@@ -223,12 +225,12 @@ def comment(text: str) -> str:
 
 
 def catalog_text() -> str:
-    """js/src/generated/catalog.ts: the TypedDicts of frames/catalog.py, in the order of their definition."""
-    module = importlib.import_module("memviz_widgets.frames.catalog")
+    """js/src/generated/catalog.ts: the TypedDicts of frames/entries.py, in the order of their definition."""
+    module = importlib.import_module("memviz_widgets.frames.entries")
     entries = [
         value for value in vars(module).values() if typing.is_typeddict(value) and value.__module__ == module.__name__
     ]
-    parts = [DO_NOT_EDIT.format(source="memviz_widgets/frames/catalog.py")]
+    parts = [DO_NOT_EDIT.format(source="memviz_widgets/frames/entries.py")]
     for entry in entries:
         fields = typing.get_type_hints(entry)
         optional = entry.__optional_keys__

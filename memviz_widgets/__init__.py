@@ -6,11 +6,12 @@ from . import analysis, errors
 from ._version import __version__
 from .cache import ActivationCache, record
 from .selection import Selection
-from .views import ActivationExplorer, TensorImage
+from .views import ActivationExplorer, AttentionExplorer, TensorImage
 
 __all__ = [
     "ActivationCache",
     "ActivationExplorer",
+    "AttentionExplorer",
     "Selection",
     "TensorImage",
     "__version__",

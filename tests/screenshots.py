@@ -1,7 +1,7 @@
 """Pictures of the explorer on trained networks, light and dark, narrow and wide: what a reviewer has to look at.
 
 Run: ``make screenshots`` (or ``python -m tests.screenshots FOLDER [NAME ...]``). Writes one PNG per network, theme and
-width; the README shows ``onet-light-1400.png`` and ``g2p-dark-1400.png``, which ``make screenshots`` copies to docs/.
+width; the README shows three of them, which ``make screenshots`` copies to docs/.
 """
 
 from __future__ import annotations
@@ -29,12 +29,26 @@ explorer.selection.layer = "enc[0]"
 explorer.selection.channel = 40
 explorer.selection.time = 6
 explorer""",
-    "attention": """from tests.real_models import minilm
+    "on_demand": """from tests.real_models import minilm
 model, inputs = minilm()
 with torch.no_grad():
     explorer = mv.ActivationExplorer(model, inputs, budget="300 KiB")
 explorer.selection.layer = "encoder.layer.2.attention.self attention"
 explorer.selection.head = 5
+explorer""",
+    "attention": """from tests.real_models import minilm, minilm_tokens
+model, inputs = minilm()
+with torch.no_grad():
+    explorer = mv.AttentionExplorer(model, inputs, tokens=minilm_tokens())
+explorer.selection.head = 5
+explorer.selection.query = 4
+explorer""",
+    "patches": """from tests.real_models import vit
+model, picture = vit(96, 16)
+with torch.no_grad():
+    explorer = mv.AttentionExplorer(model, {"pixel_values": picture}, image=picture[0])
+explorer.choice.kind = "row"
+explorer.selection.query = 9
 explorer""",
     "steps": """torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.Tanh())
@@ -57,7 +71,7 @@ values[0, 0, 12, 20] = -float("inf")
 explorer = mv.ActivationExplorer(torch.nn.Identity(), values)
 explorer""",
 }
-WIDTHS = {1400: 1250, 600: 1700}
+WIDTHS = {1400: 1250, 600: 2200}
 
 
 def shoot(browser: Browser, address: str, root: Path, target: Path, name: str, theme: str, width: int) -> None:

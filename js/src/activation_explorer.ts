@@ -1,158 +1,20 @@
-/**
- * ActivationExplorer: the box that holds the parts. Its view names the controls for screen readers, adds the layer keys
- * `[` and `]`, and hides what the selected record has no use for. What the parts show is their own business.
- */
+/** ActivationExplorer: an explorer that hides the line over time where the selected record has none. */
 
-import { unpack_models } from '@jupyter-widgets/base';
-import { VBoxModel, VBoxView } from '@jupyter-widgets/controls';
-
+import { ExplorerModel, ExplorerView } from './explorer';
 import { activationExplorerDefaults } from './generated/traits';
-import type { ActivationExplorerState } from './generated/traits';
-import { keepKeys } from './host_shortcuts';
-import { Lifetime } from './lifetime';
-import { countText } from './number_text';
-import type { SelectionModel } from './selection';
-import { injectStyle } from './style';
 
-const ROW = 'memviz-axis-'; // class of the row of an axis: memviz-axis-layer, memviz-axis-channel, ...
-const TEXT_FIELDS = 'input, textarea, select, [contenteditable=true]';
-const PLAY_WORDS = ['play or pause', 'stop', 'repeat'];
-
-export class ActivationExplorerModel extends VBoxModel {
-  static override serializers = { ...VBoxModel.serializers, selection: { deserialize: unpack_models } };
-
+export class ActivationExplorerModel extends ExplorerModel {
   override defaults() {
     return { ...super.defaults(), ...activationExplorerDefaults() };
   }
-
-  trait<K extends keyof ActivationExplorerState>(name: K): ActivationExplorerState[K] {
-    return this.get(name) as ActivationExplorerState[K];
-  }
 }
 
-export class ActivationExplorerView extends VBoxView {
-  declare model: ActivationExplorerModel;
-  private life!: Lifetime;
+export class ActivationExplorerView extends ExplorerView {
+  protected override readonly label = 'activation explorer';
 
-  private get selection(): SelectionModel | null {
-    return this.model.trait('selection');
-  }
-
-  override render(): void {
-    injectStyle(document);
-    this.life = new Lifetime(this, (error) => this.selection?.store.report(error));
-    super.render();
-    this.el.classList.add('memviz-explorer');
-    this.el.setAttribute('role', 'group');
-    this.el.setAttribute('aria-label', 'activation explorer');
-    keepKeys(this.el, this.life);
-    this.life.on(this.el, 'keydown', (event) => this.pressed(event));
-    this.life.on(this.el, 'keydown', (event) => this.goToEnd(event), { capture: true });
-    this.observe();
-    this.listenTo(this.model, 'change:selection', () => this.followSelection());
-    this.followSelection();
-  }
-
-  private followSelection(): void {
-    this.life.unfollow();
-    this.life.follow(this.selection, 'place', () => this.life.nextFrame(() => this.arrange()));
-    this.life.nextFrame(() => this.arrange());
-  }
-
-  /** The controls are rendered later than we are, and a slider rewrites the text of its handle at every move. */
-  private observe(): void {
-    const observer = new MutationObserver(
-      this.life.guard((changes: MutationRecord[]) => {
-        for (const { type, target } of changes) {
-          const changed = target as Element;
-          if (type === 'attributes') {
-            this.sayValue(changed);
-          } else if (!changed.closest('svg, .memviz-view')) {
-            this.life.nextFrame(() => this.arrange());
-          }
-        }
-      }),
-    );
-    observer.observe(this.el, { subtree: true, childList: true, attributes: true, attributeFilter: ['aria-valuetext'] });
-    this.life.onEnd(() => observer.disconnect());
-  }
-
-  private arrange(): void {
+  protected override arrange(): void {
     const hasSeries = Boolean(this.selection?.place()?.record.series);
     this.el.querySelectorAll('.memviz-series').forEach((series) => series.classList.toggle('memviz-hidden', !hasSeries));
-    this.el.querySelectorAll('.memviz-axis').forEach((row) => this.nameControls(row));
+    super.arrange();
   }
-
-  private nameControls(row: Element): void {
-    const name = row.querySelector('.widget-label')?.textContent ?? axisOf(row);
-    row.querySelectorAll('.noUi-handle').forEach((handle) => {
-      handle.setAttribute('aria-label', name);
-      this.sayValue(handle);
-    });
-    row.querySelectorAll('.widget-readout').forEach((readout) => {
-      readout.setAttribute('role', 'textbox');
-      readout.setAttribute('aria-label', `${name} number`);
-    });
-    row.querySelectorAll('.widget-play').forEach((play) => {
-      play.querySelectorAll('button').forEach((button, i) => {
-        button.setAttribute('aria-label', `${PLAY_WORDS[i] ?? ''} ${name}`.trim());
-        button.title = button.getAttribute('aria-label') ?? '';
-      });
-    });
-  }
-
-  /** "conv2, Conv2d, 3 of 43" for a layer; "17 of 64" otherwise. */
-  private sayValue(handle: Element): void {
-    const row = handle.closest('.memviz-axis');
-    const text = row && this.valueText(axisOf(row));
-    if (text && handle.getAttribute('aria-valuetext') !== text) {
-      handle.setAttribute('aria-valuetext', text);
-    }
-  }
-
-  private valueText(axis: string): string {
-    const selection = this.selection;
-    const extent = selection?.extent(axis) ?? 0;
-    if (!selection || extent === 0) {
-      return `this layer has no ${axis} axis`;
-    }
-    const index = Number(selection.get(axis) ?? 0);
-    if (axis !== 'layer') {
-      return `${countText(index)} of ${countText(extent)}`;
-    }
-    const layer = selection.layer();
-    return `${layer?.label ?? ''}, ${layer?.module_type ?? ''}, ${countText(index + 1)} of ${countText(extent)}`;
-  }
-
-  private pressed(event: KeyboardEvent): void {
-    const step = event.key === '[' ? -1 : event.key === ']' ? 1 : 0;
-    const target = event.target as Element;
-    const typed = event.getModifierState('AltGraph') || !(event.ctrlKey || event.metaKey || event.altKey);
-    if (step && typed && !target.closest(TEXT_FIELDS) && this.selection) {
-      this.selection.move('layer', this.selection.trait('layer') + step);
-      event.preventDefault();
-      event.stopPropagation();
-    }
-  }
-
-  /** noUiSlider 15 keeps the range it started with for Home and End; the slider's range follows the layer. */
-  private goToEnd(event: KeyboardEvent): void {
-    const row = (event.target as Element).closest('.noUi-handle')?.closest('.memviz-axis');
-    if (row && this.selection && (event.key === 'Home' || event.key === 'End')) {
-      const axis = axisOf(row);
-      this.selection.move(axis, event.key === 'Home' ? 0 : this.selection.extent(axis) - 1);
-      event.preventDefault();
-      event.stopPropagation();
-    }
-  }
-
-  override remove(): void {
-    this.life?.end();
-    super.remove();
-  }
-}
-
-/** The axis whose controls `row` holds: "channel" for a row of class memviz-axis-channel. */
-function axisOf(row: Element): string {
-  return [...row.classList].find((name) => name.startsWith(ROW))?.slice(ROW.length) ?? '';
 }

@@ -3,15 +3,19 @@
 import type { Catalog, LayerEntry, RecordEntry } from './generated/catalog';
 
 export type {
+  AttentionEntry,
   AxisEntry,
   Catalog,
   LayerEntry,
   PictureEntry,
   RecordEntry,
   StatsEntry,
+  TokensEntry,
 } from './generated/catalog';
 
-export type PageKind = 'frame' | 'sheet' | 'series' | 'channels' | 'histogram';
+/** Frames of a record of attention weights beside its own: see AttentionEntry. */
+export type AttentionKind = 'tiles' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout';
+export type PageKind = 'frame' | 'sheet' | 'series' | 'channels' | 'histogram' | 'heads' | AttentionKind;
 
 /** One picture: `codes` is a view (no copy) of rows * cols codes, 0..252 = lo..hi, 253 -Inf, 254 +Inf, 255 NaN. */
 export interface Frame {
@@ -68,4 +72,12 @@ export function recordAt(layer: LayerEntry, step: number, call: number): number 
 }
 
 /** A catalog of nothing: what a store shows before its state has arrived. */
-export const EMPTY_CATALOG: Catalog = { layers: [], records: [], lo: null, hi: null };
+export const EMPTY_CATALOG: Catalog = {
+  layers: [],
+  records: [],
+  lo: null,
+  hi: null,
+  tokens: [],
+  head_measures: [],
+  head_kinds: [],
+};

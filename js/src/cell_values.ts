@@ -1,6 +1,6 @@
 /** CellValues: asks the kernel for the exact value of one cell; only the newest question counts. */
 
-import type { CellValue } from './catalog';
+import type { CellValue, PageKind } from './catalog';
 
 /** A question that is not answered in this time is given up. */
 export const VALUE_WAIT_MS = 5_000;
@@ -12,6 +12,7 @@ export interface ValueQuestion {
   frame: number;
   row: number;
   col: number;
+  kind: PageKind;
 }
 
 export type ValueAnswer = ({ type: 'value'; id: number } & CellValue) | { type: 'refused'; id: number };

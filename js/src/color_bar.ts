@@ -4,12 +4,16 @@ import { unpack_models } from '@jupyter-widgets/base';
 
 import type { Histogram, Place } from './catalog';
 import type { ColorMappingModel } from './color_mapping';
+import type { Range } from './color_range';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
 import { colorBarDefaults } from './generated/traits';
 import type { ColorBarState } from './generated/traits';
 import { approximately, countText, shareText } from './number_text';
-import { barTicks, histogramColumns } from './paint';
+import { CODE_NEGATIVE_INFINITY, barTicks, histogramColumns } from './paint';
+import { powerTicks } from './power_ticks';
 import type { SelectionModel } from './selection';
+import { emptyZeros } from './shown_picture';
+import type { ShownPicture } from './shown_picture';
 
 const GRADIENT_STEPS = 256;
 const HISTOGRAM_PX = 34;
@@ -35,6 +39,7 @@ export class ColorBarView extends DrawnView<ColorBarState> {
   private gradient!: HTMLCanvasElement;
   private ticks!: HTMLDivElement;
   private legend!: HTMLDivElement;
+  private caption!: HTMLDivElement;
   private width = 0; // CSS pixels; asking the page at every frame would lay it out
   private drawnFor = ''; // the gradient is drawn only for another range, colour map or width
 
@@ -55,7 +60,9 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     this.legend = element('div', 'memviz-bar-legend');
     this.scale.append(this.bars, this.gradient, this.ticks);
     this.scale.setAttribute('role', 'img');
-    this.el.append(this.scale, this.legend);
+    this.caption = element('div', 'memviz-bar-caption');
+    this.caption.hidden = true;
+    this.el.append(this.caption, this.scale, this.legend);
     this.life.resized(this.scale, () => {
       this.width = Math.round(this.scale.clientWidth);
       this.schedule();
@@ -64,57 +71,77 @@ export class ColorBarView extends DrawnView<ColorBarState> {
 
   protected follow(): void {
     this.life.follow(this.colors, 'recolor', () => this.schedule());
+    this.life.follow(this.colors?.choice, 'chosen', () => this.schedule());
     this.life.follow(this.selection, 'change place', () => this.schedule());
     this.life.follow(this.selection?.store, 'pages', (record: number) => {
-      if (record === this.selection?.place()?.index) {
+      if (record === this.colors.shown().place()?.index) {
         this.schedule();
       }
     });
   }
 
   protected draw(): void {
-    const place = this.selection?.place() ?? null;
-    this.scale.hidden = !place?.record.frame;
-    if (!place || !this.selection) {
+    const shown = this.selection && this.colors.shown();
+    const place = shown?.place() ?? null;
+    this.scale.hidden = !shown?.picture();
+    this.drawCaption(shown);
+    if (!place || !shown) {
       this.legend.replaceChildren();
       return;
     }
-    const { store } = this.selection;
-    const picture = place.record.frame;
-    const frame = picture && store.frame(place.index, 'frame', this.selection.flat(picture));
+    const frame = shown.frame();
     const [vmin, vmax] = this.colors.range(place, frame);
-    const histogram = picture ? store.histogram(place.index) : null;
+    // counted over the weights of all heads: of no other map
+    const counted = shown.picture() !== null && shown.pageKind === 'frame';
+    const histogram = counted ? shown.selection.store.histogram(place.index) : null;
+    this.bars.hidden = !counted;
+    const empty = frame !== null && emptyZeros(shown) && frame.codes.includes(CODE_NEGATIVE_INFINITY);
     const width = this.width || DEFAULT_WIDTH_PX;
-    const drawnFor = [vmin, vmax, this.colors.mapName(vmin, vmax), width, place.index, histogram !== null].join(' ');
+    const map = [this.colors.mapName(vmin, vmax), shown.pageKind, empty];
+    const drawnFor = [vmin, vmax, ...map, width, place.index, histogram !== null].join(' ');
     if (drawnFor !== this.drawnFor) {
       this.drawnFor = drawnFor;
-      this.drawScale(place, histogram, vmin, vmax, width);
+      this.drawScale(place, histogram, [vmin, vmax], width, empty);
     }
   }
 
-  private drawScale(place: Place, histogram: Histogram | null, vmin: number, vmax: number, width: number): void {
+  /** Which map of an attention it is, with its limits; nothing for the frame of the selected record. */
+  private drawCaption(shown: ShownPicture | null): void {
+    const words = this.colors?.choice && shown ? shown.words(' of ').join(', ') : '';
+    setText(this.caption, words);
+    this.caption.hidden = words === '';
+  }
+
+  private drawScale(place: Place, histogram: Histogram | null, range: Range, width: number, empty: boolean): void {
+    const [vmin, vmax] = range;
+    const [low, high] = this.colors.readRange(range);
     drawGradient(this.gradient, (position) => this.colors.color(position, vmin, vmax));
     const outside = histogram
       ? drawHistogram(this.bars, histogram, vmin, vmax, width)
       : clear(this.bars);
+    const powers = this.colors.choice?.kind === 'log';
     this.ticks.replaceChildren(
-      ...barTicks(vmin, vmax, width).map(({ position, text }) => {
+      ...(powers ? powerTicks : barTicks)(vmin, vmax, width).map(({ position, text }) => {
         const tick = element('span', 'memviz-bar-tick', text);
         tick.style.left = `${position * 100}%`;
         tick.dataset.end = position === 0 ? 'first' : position === 1 ? 'last' : '';
         return tick;
       }),
     );
-    const entries = this.legendEntries(place, histogram, outside);
+    const entries = this.legendEntries(place, histogram, outside, empty);
     this.legend.replaceChildren(...entries);
     const counted = histogram ? ', histogram of the layer above them, heights as the square root of the counts' : '';
-    this.scale.title = `colours from ${approximately(vmin)} to ${approximately(vmax)}${counted}`;
+    const logarithmic = powers ? ', logarithmic' : '';
+    this.scale.title = `colours from ${approximately(low)} to ${approximately(high)}${logarithmic}${counted}`;
     const said = entries.map((entry) => entry.textContent).join(', ');
     this.scale.setAttribute('aria-label', `${this.colors.mapName(vmin, vmax)} ${this.scale.title}${said && `; ${said}`}`);
   }
 
-  private legendEntries(place: Place, histogram: Histogram | null, outside: Outside): HTMLElement[] {
+  private legendEntries(place: Place, histogram: Histogram | null, outside: Outside, empty: boolean): HTMLElement[] {
     const entries: HTMLElement[] = [];
+    if (empty) {
+      entries.push(swatched('empty', 'transparent', 'exactly 0: masked or never attended'));
+    }
     if (outside.below > 0) {
       entries.push(element('span', 'memviz-bar-clipped', `◂ ${shareText(outside.below)} below`));
     }
@@ -124,14 +151,7 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     for (const [key, name, color] of LOUD) {
       const count = place.record.stats?.[key] ?? 0;
       if (count > 0) {
-        const entry = element('span', 'memviz-bar-loud');
-        const swatch = element('span', 'memviz-bar-swatch');
-        swatch.style.backgroundColor = color;
-        const text = element('span', '');
-        setText(text, `${countText(count)} ${name}`);
-        entry.append(swatch, text);
-        entry.dataset.kind = key;
-        entries.push(entry);
+        entries.push(swatched(key, color, `${countText(count)} ${name}`));
       }
     }
     if (histogram?.sampled) {
@@ -139,6 +159,16 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     }
     return entries;
   }
+}
+
+/** A colour with what it stands for. */
+function swatched(kind: string, color: string, words: string): HTMLElement {
+  const entry = element('span', 'memviz-bar-loud');
+  const swatch = element('span', 'memviz-bar-swatch');
+  swatch.style.backgroundColor = color;
+  entry.append(swatch, element('span', '', words));
+  entry.dataset.kind = kind;
+  return entry;
 }
 
 interface Outside {

@@ -1,8 +1,9 @@
 /**
  * ColorMapping: how values become colours, decided in the browser.
  *
- * In: mode, typed numbers, colour map; the selected record's statistics, or what of it has come. Out: the effective range and the table
- * code -> pixel. Event: 'recolor' when mode, vmin, vmax or colormap changed.
+ * In: mode, typed numbers, colour map; the selected record's statistics, or what of it has come; with a choice, the map
+ * of an attention. Out: the effective range and the table code -> pixel. Event: 'recolor' when mode, vmin, vmax or
+ * colormap changed.
  *
  * vmin and vmax show the range in force in every mode, so that the number boxes tied to them do. A change that
  * neither we nor the kernel made was typed: it switches the mode to 'fixed'.
@@ -11,6 +12,8 @@
 import { unpack_models } from '@jupyter-widgets/base';
 
 import type { Catalog, Ends, Frame, Place } from './catalog';
+import { WEIGHTS, aroundZero, between, hasBothSigns, mapRange, powersOf, weightsOf, wholeRange } from './color_range';
+import type { Range } from './color_range';
 import { colorMappingDefaults } from './generated/traits';
 import type { ColorMappingState } from './generated/traits';
 import {
@@ -23,16 +26,17 @@ import {
   hasColormap,
   palette,
 } from './palette';
+import type { MapKind, PictureChoiceModel } from './picture_choice';
 import type { SelectionModel } from './selection';
+import { shownBy } from './shown_picture';
+import type { ShownPicture } from './shown_picture';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
-type Range = [number, number];
-
 /** Digits of the numbers that the boxes show while they follow the range; the range itself is not rounded. */
 const BOX_DIGITS = 6;
-const NOTHING_FINITE: Range = [0, 1];
-const WEIGHTS: Range = [0, 1]; // of attention: every head and every layer in the same colours
+/** ImageData's "nothing is drawn here". */
+const TRANSPARENT_PIXEL = 0;
 const SEQUENTIAL_MAP = 'viridis';
 const DIVERGING_MAP = 'vik';
 
@@ -42,11 +46,16 @@ interface CachedTable {
   vmin: number;
   vmax: number;
   map: string;
+  emptyZeros: boolean;
   pixels: Uint32Array;
 }
 
 export class ColorMappingModel extends StateModel<ColorMappingState> {
-  static override serializers = { ...StateModel.serializers, selection: { deserialize: unpack_models } };
+  static override serializers = {
+    ...StateModel.serializers,
+    selection: { deserialize: unpack_models },
+    choice: { deserialize: unpack_models },
+  };
 
   private declare following: boolean;
   private declare fromKernel: boolean;
@@ -65,21 +74,44 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
     this.listenTo(this, 'change:mode change:vmin change:vmax change:colormap', () => this.trigger('recolor'));
     this.listenTo(this, 'change:mode', this.followRange);
     this.listenTo(this, 'change:colormap', this.checkColormap);
+    this.followShown();
+    this.followRange();
+  }
+
+  private followShown(): void {
     const selection = this.selection;
-    if (selection) {
+    if (this.choice) {
+      this.listenTo(this.choice, 'chosen', this.followRange);
+    } else if (selection) {
       this.listenTo(selection, 'place', this.followRange);
       this.listenTo(selection, 'change', this.followFrame);
       this.listenTo(selection.store, 'pages', this.followPages);
     }
-    this.followRange();
   }
 
   get selection(): SelectionModel {
     return this.trait('selection');
   }
 
+  get choice(): PictureChoiceModel | null {
+    return this.trait('choice');
+  }
+
+  /** What is coloured. */
+  shown(): ShownPicture {
+    return shownBy(this.selection, this.choice);
+  }
+
+  /** `range` as people read it: of a logarithmic map the weights, else the same. */
+  readRange(range: Range): Range {
+    return this.choice?.kind === 'log' ? weightsOf(range) : range;
+  }
+
   /** Effective vmin, vmax for a record; `frame` decides in mode 'frame' (without one: the record's range). */
   range(place: Place, frame: Frame | null): Range {
+    if (this.choice) {
+      return this.rangeOfMap(place, frame, this.choice.kind);
+    }
     const known = place.record.stats ?? this.selection.store.seenRange(place.index);
     switch (this.trait('mode')) {
       case 'fixed':
@@ -100,16 +132,43 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
     }
   }
 
-  /** 256 pixels, one per code of `frame` (ImageData order on little endian); kept for the last question. */
-  table(frame: Frame, vmin: number, vmax: number): Uint32Array {
+  /** As `range`, for a map of an attention; of a logarithmic one in powers of ten. */
+  private rangeOfMap(place: Place, frame: Frame | null, kind: MapKind): Range {
+    const pageKind = this.shown().pageKind;
+    const known = (pageKind === 'frame' && place.record.stats) || this.selection.store.seenRange(place.index, pageKind);
+    const typed: Range = [this.trait('vmin'), this.trait('vmax')];
+    switch (this.trait('mode')) {
+      case 'fixed':
+        return kind === 'log' ? powersOf(typed) : typed;
+      case 'frame':
+        return between(frame ? { min: frame.lo, max: frame.hi } : known);
+      case 'layer':
+        return between(known);
+      case 'all':
+        return wholeRange(kind);
+      case 'symmetric':
+        return kind === 'log' ? mapRange(kind, frame) : aroundZero(known);
+      case 'auto':
+        return mapRange(kind, frame);
+    }
+  }
+
+  /**
+   * 256 pixels, one per code of `frame` (ImageData order on little endian); kept for the last question.
+   * `emptyZeros`: code 253 stands for weights that are exactly 0, and nothing is drawn there.
+   */
+  table(frame: Frame, vmin: number, vmax: number, emptyZeros = false): Uint32Array {
     const { lo, hi } = frame;
-    const map = this.mapName(vmin, vmax);
+    const asked = { lo, hi, vmin, vmax, map: this.mapName(vmin, vmax), emptyZeros };
     const last = this.cached;
-    if (last && last.lo === lo && last.hi === hi && last.vmin === vmin && last.vmax === vmax && last.map === map) {
+    if (last && (Object.keys(asked) as (keyof typeof asked)[]).every((key) => last[key] === asked[key])) {
       return last.pixels;
     }
-    const pixels = tablePixels(palette(map), lo, hi, vmin, vmax);
-    this.cached = { lo, hi, vmin, vmax, map, pixels };
+    const pixels = tablePixels(palette(asked.map), lo, hi, vmin, vmax);
+    if (emptyZeros) {
+      pixels[FIRST_SPECIAL_CODE] = TRANSPARENT_PIXEL;
+    }
+    this.cached = { ...asked, pixels };
     return pixels;
   }
 
@@ -159,26 +218,23 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
 
   /** Lets vmin and vmax show the range in force. Nothing is sent: the next thing that is sent takes them along. */
   private followRange(): void {
-    const place = this.selection?.place();
-    if (!place || this.trait('mode') === 'fixed') {
+    const place = this.selection && this.shown().place();
+    const mode = this.trait('mode');
+    if (!place || mode === 'fixed') {
       return;
     }
-    const frame = this.trait('mode') === 'frame' ? this.currentFrame(place) : null;
-    if (this.trait('mode') === 'frame' && frame === null) {
+    const ofFrame = mode === 'frame' || (this.choice !== null && mode === 'auto');
+    const frame = ofFrame ? this.shown().frame() : null;
+    if (ofFrame && frame === null) {
       return; // its page is on the way; the old numbers stay until then
     }
-    const [vmin, vmax] = this.range(place, frame).map(inBox);
+    const [vmin, vmax] = this.readRange(this.range(place, frame)).map(inBox);
     this.following = true;
     try {
       this.assign({ vmin, vmax });
     } finally {
       this.following = false;
     }
-  }
-
-  private currentFrame(place: Place): Frame | null {
-    const picture = place.record.frame;
-    return picture && this.selection.store.frame(place.index, 'frame', this.selection.flat(picture));
   }
 
   private checkColormap(): void {
@@ -219,21 +275,4 @@ function inBox(value: number): number {
 /** Null when no record has statistics. */
 function ends(catalog: Catalog): Ends | null {
   return catalog.lo === null || catalog.hi === null ? null : { min: catalog.lo, max: catalog.hi };
-}
-
-function between({ min, max }: Ends): Range {
-  const finite = min !== null && max !== null && Number.isFinite(min) && Number.isFinite(max);
-  return finite ? [min, max] : NOTHING_FINITE;
-}
-
-function aroundZero({ min, max }: Ends): Range {
-  if (min === null || max === null) {
-    return NOTHING_FINITE;
-  }
-  const reach = Math.max(Math.abs(min), Math.abs(max));
-  return [-reach, reach];
-}
-
-function hasBothSigns({ min, max }: Ends): boolean {
-  return min !== null && max !== null && min < 0 && max > 0;
 }

@@ -8,6 +8,7 @@
 
 import type { WidgetModel } from '@jupyter-widgets/base';
 
+import { attentionPlace } from './attention_place';
 import { EMPTY_CATALOG } from './catalog';
 import type { Catalog, CellValue, Ends, Frame, Histogram, PageKind } from './catalog';
 import { CellValues } from './cell_values';
@@ -19,17 +20,19 @@ import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
 import { pageFromState, pageId, pageToState } from './pages';
 import type { Page, PageName, PageState, WireBuffer } from './pages';
-import { pageBytes, planPages } from './prefetch';
-import type { PictureKind } from './prefetch';
+import { pageBytes, pictureOf, planMap, planPages } from './prefetch';
+import type { MapCursor, PictureKind } from './prefetch';
+import { SeenRanges } from './seen_ranges';
 import type { SelectionModel } from './selection';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
 /** Pages written into saved widget state (Lab's "Save Widget State", HTML export), newest first. */
-export const SAVED_PAGES_BYTES = 4_000_000;
+export const SAVED_PAGES_BYTES = 2_000_000;
 /** Missed pages remembered beyond those around the cursors: what views asked for last. */
-const MAX_MISSES = 32;
-const NOTHING_SEEN: Ends = { min: null, max: null };
+const MAX_MISSES = 128;
+/** Small pages of every layer at once, worth a replay each. */
+const OVERVIEWS: PageKind[] = ['tiles', 'heads'];
 const NO_KERNEL = 'This picture is not in the page, and there is no kernel to ask for it.';
 
 type KernelMessage = PageAnswer | ValueAnswer;
@@ -47,7 +50,8 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private declare cursors: Set<SelectionModel>;
   private declare missed: Map<string, PageName>;
   private declare planned: ReadonlySet<string>;
-  private declare seen: Map<number, Ends>; // finite range of the pages of a record without statistics
+  private declare choices: Set<MapCursor & WidgetModel>;
+  private declare seen: SeenRanges;
   private declare readCatalog: FrameStoreState['catalog'];
   private declare lastId: number;
 
@@ -60,7 +64,8 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     this.cursors = new Set();
     this.missed = new Map();
     this.planned = new Set();
-    this.seen = new Map();
+    this.choices = new Set();
+    this.seen = new SeenRanges();
     this.readCatalog = this.trait('catalog');
     this.lastId = 0;
     this.cellValues = new CellValues((question) => this.post({ ...question }));
@@ -83,7 +88,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 
   /** One frame or tile; null when its page is not here (it is asked for) or does not exist (`refusal` says why). */
-  frame(record: number, kind: 'frame' | 'sheet', flat: number): Frame | null {
+  frame(record: number, kind: Exclude<PictureKind, 'series'>, flat: number): Frame | null {
     const found = this.locate(record, kind, flat);
     if (found === null) {
       return null;
@@ -116,23 +121,36 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     return [data.subarray(0, count), data.subarray(count, 2 * count), data.subarray(2 * count, 3 * count)];
   }
 
+  /** Measures of every head of a record's attention by name (see Catalog.head_measures); null as in `frame`. */
+  headMeasures(record: number, sample: number): Record<string, Float32Array> | null {
+    const heads = this.catalog.records[record]?.attention?.heads;
+    const page = heads ? this.pageOrAsk({ record, kind: 'heads', page: sample }) : null;
+    if (!page || !heads) {
+      return null;
+    }
+    const data = page.data as Float32Array;
+    const names = this.catalog.head_measures;
+    return Object.fromEntries(names.map((name, i) => [name, data.subarray(i * heads, (i + 1) * heads)]));
+  }
+
   /** Counts over the finite values of a record; null as in `frame`. */
   histogram(record: number): Histogram | null {
     const page = this.catalog.records[record]?.frame ? this.pageOrAsk({ record, kind: 'histogram', page: 0 }) : null;
     return page && { counts: page.data as Float64Array, lo: page.lo[0], hi: page.hi[0], sampled: page.sampled };
   }
 
-  /** Finite range of what has come of a record without statistics; it grows with the pages. */
-  seenRange(record: number): Ends {
-    return this.seen.get(record) ?? NOTHING_SEEN;
+  /** Finite range of what has come of a record's frames of one kind; it grows with the pages. */
+  seenRange(record: number, kind: PageKind = 'frame'): Ends {
+    return this.seen.of(record, kind);
   }
 
   /** Whether every frame of a record is here: it can then be scrubbed without the kernel. */
-  complete(record: number): boolean {
-    const picture = this.catalog.records[record]?.frame;
+  complete(record: number, kind: PictureKind = 'frame'): boolean {
+    const entry = this.catalog.records[record];
+    const picture = entry && pictureOf(entry, kind);
     const pages = picture ? Math.ceil(picture.frames / picture.frames_per_page) : 0;
     for (let page = 0; page < pages; page++) {
-      if (!this.held.has({ record, kind: 'frame', page })) {
+      if (!this.held.has({ record, kind, page })) {
         return false;
       }
     }
@@ -145,8 +163,8 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 
   /** The exact value of one cell; null: superseded, refused, no kernel, or none within VALUE_WAIT_MS. */
-  askValue(record: number, frame: number, row: number, col: number): Promise<CellValue | null> {
-    return this.cellValues.ask({ type: 'value', id: this.nextId(), record, frame, row, col });
+  askValue(record: number, frame: number, row: number, col: number, kind: PageKind = 'frame'): Promise<CellValue | null> {
+    return this.cellValues.ask({ type: 'value', id: this.nextId(), record, frame, row, col, kind });
   }
 
   /** Keeps the pages around this cursor at hand until the selection is closed. */
@@ -158,6 +176,21 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     this.listenTo(selection, 'change place', () => this.requests.schedule());
     this.listenTo(selection, 'destroy', () => this.unwatch(selection));
     this.requests.schedule();
+  }
+
+  /** Keeps the map of an attention that is looked at at hand, until the choice is closed. */
+  watchMap(choice: MapCursor & WidgetModel): void {
+    if (!this.choices.has(choice)) {
+      this.choices.add(choice);
+      this.listenTo(choice, 'change', () => this.requests.schedule());
+      this.listenTo(choice, 'destroy', () => this.unwatchMap(choice));
+      this.requests.schedule();
+    }
+  }
+
+  unwatchMap(choice: MapCursor & WidgetModel): void {
+    this.choices.delete(choice);
+    this.stopListening(choice);
   }
 
   /** Stops following a cursor. */
@@ -200,6 +233,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     this.cellValues.end();
     this.held.clear();
     this.cursors.clear();
+    this.choices.clear();
     this.missed.clear();
     return super.close(comm_closed);
   }
@@ -262,21 +296,9 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
 
   private takeIn(page: Page): void {
     this.missed.delete(pageId(page));
-    this.noteRange(page);
+    this.seen.note(page);
     this.held.add(page, this.trait('budget_bytes'), this.planned);
     this.trigger('pages', page.record, page.kind);
-  }
-
-  private noteRange(page: Page): void {
-    const ranged = page.kind === 'frame' || page.kind === 'histogram';
-    if (ranged && !this.catalog.records[page.record]?.stats) {
-      const { min, max } = this.seenRange(page.record);
-      const [lows, highs] = [page.lo, page.hi].map((ends) => [...ends].filter(Number.isFinite));
-      if (lows.length > 0) {
-        const [low, high] = [Math.min(...lows), Math.max(...highs)];
-        this.seen.set(page.record, { min: Math.min(min ?? low, low), max: Math.max(max ?? high, high) });
-      }
-    }
   }
 
   /** A new catalog makes every held page void; pages that came together with it are kept. */
@@ -302,7 +324,8 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
 
   /** The page of a flat frame index and the frame's place in it. */
   private locate(record: number, kind: PictureKind, flat: number): { page: Page; offset: number } | null {
-    const picture = this.catalog.records[record]?.[kind];
+    const entry = this.catalog.records[record];
+    const picture = entry && pictureOf(entry, kind);
     if (!picture || flat < 0 || flat >= picture.frames) {
       return null;
     }
@@ -327,7 +350,8 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   /** What is not here, most urgent first: under the cursors, then what views missed last, then around the cursors. */
   private wants(): PageName[] {
     const limit = this.trait('budget_bytes') / Math.max(1, this.cursors.size);
-    const plans = [...this.cursors].map((cursor) => planPages(this.catalog, cursor, limit));
+    const maps = [...this.choices].map((choice) => planMap(choice));
+    const plans = [...maps, ...[...this.cursors].map((cursor) => planPages(this.catalog, cursor, limit))];
     const visible = plans.flatMap((plan) => plan.visible);
     const near = plans.flatMap((plan) => plan.near);
     this.planned = new Set([...visible, ...near].map(pageId));
@@ -340,10 +364,17 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     return [...wanted.values()];
   }
 
-  /** What views missed, the last first; of what would be computed again only what a cursor is still at. */
+  /** What views missed, the last first; of what would be computed again only what a cursor is still at, and overviews. */
   private stillMissed(): PageName[] {
-    const looked = new Set([...this.cursors].map((cursor) => cursor.place()?.index));
+    const looked = new Set([...this.cursors].flatMap((cursor) => recordsAt(this.catalog, cursor)));
     const missed = [...this.missed.values()].reverse();
-    return missed.filter(({ record }) => looked.has(record) || !this.catalog.records[record]?.on_demand);
+    return missed.filter(
+      ({ record, kind }) => looked.has(record) || OVERVIEWS.includes(kind) || !this.catalog.records[record]?.on_demand,
+    );
   }
+}
+
+/** The record that a cursor is at, and the attention that is shown there. */
+function recordsAt(catalog: Catalog, cursor: SelectionModel): (number | undefined)[] {
+  return [cursor.place()?.index, attentionPlace(catalog, cursor)?.index];
 }

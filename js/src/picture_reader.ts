@@ -2,19 +2,26 @@
 
 import { CellReadout } from './cell_readout';
 import type { Cell, CellDescription } from './cell_readout';
-import type { CellValue, Frame, PictureEntry, Place } from './catalog';
+import type { CellValue, Frame, PictureEntry } from './catalog';
 import type { Lifetime } from './lifetime';
-import { approximately, countText } from './number_text';
-import { LARGEST_VALUE_CODE, boxOfCell, cellAt, valueOfCode } from './paint';
+import { approximately } from './number_text';
+import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, boxOfCell, cellAt, valueOfCode } from './paint';
 import type { Box } from './paint';
 import { indexAlong } from './picture_axes';
 import type { SelectionModel } from './selection';
+import { emptyZeros, textsAlong } from './shown_picture';
+import type { ShownPicture } from './shown_picture';
+import type { TextAt } from './token_axis';
+import { quoted } from './token_texts';
+
+/** Longest text of a token in the readout. */
+const TEXT_CHARACTERS = 300;
 
 /** The picture that is read. `figure`: what the tooltip is placed in; `area`: the plot area, which takes the focus. */
 export interface ReadPicture {
   readonly figure: HTMLElement;
   readonly area: HTMLElement;
-  readonly selection: SelectionModel;
+  readonly shown: ShownPicture;
   readonly readable: boolean;
   box(): Box | null;
   /** `keyboardCell` changed. */
@@ -25,16 +32,16 @@ export class PictureReader {
   private readonly readout: CellReadout;
 
   constructor(
-    private readonly shown: ReadPicture,
+    private readonly host: ReadPicture,
     life: Lifetime,
   ) {
-    const { figure, area } = shown;
+    const { figure, area } = host;
     this.readout = new CellReadout(figure, life, {
       describe: (cell) => this.describe(cell),
       ask: (cell) => this.ask(cell),
       describeExact: (cell, value) => this.describeExact(cell, value),
       locate: (cell) => this.locate(cell),
-      moved: () => shown.markCells(),
+      moved: () => host.markCells(),
       report: (error) => this.selection.store.report(error),
     });
     // on the figure, not on the mark: a pan/zoom layer over the marks must not switch the readout off
@@ -63,73 +70,77 @@ export class PictureReader {
   }
 
   private get selection(): SelectionModel {
-    return this.shown.selection;
+    return this.host.shown.selection;
   }
 
-  private current(): { place: Place; picture: PictureEntry; flat: number; frame: Frame | null } | null {
-    const place = this.selection.place();
-    const picture = place?.record.frame;
-    if (!place || !picture) {
-      return null;
-    }
-    const flat = this.selection.flat(picture);
-    return { place, picture, flat, frame: this.selection.store.frame(place.index, 'frame', flat) };
+  private get picture(): PictureEntry | null {
+    return this.host.shown.picture();
   }
 
   // --------------------------------------------------------------------------------------------------------- words
 
   private describe(cell: Cell): CellDescription | null {
-    const { picture, frame } = this.current() ?? {};
+    const { shown } = this.host;
+    const { picture } = this;
+    const frame = picture && shown.frame();
     if (!picture || !frame || cell.row >= frame.rows || cell.col >= frame.cols) {
       return null;
     }
-    const code = frame.codes[cell.row * frame.cols + cell.col];
-    const value = approximately(valueOfCode(code, frame.lo, frame.hi));
-    const pooled = picture.pool_rows * picture.pool_cols > 1;
-    const cells = [
-      cellWords(picture.row_dim, cell.row, picture.pool_rows, picture.full_rows),
-      cellWords(picture.col_dim, cell.col, picture.pool_cols, picture.full_cols),
-    ];
-    return {
-      where: [...axisWords(picture, this.selection), ...cells].filter(Boolean).join(', ') || 'value',
-      value: `${pooled ? 'largest |x| ' : ''}${code <= LARGEST_VALUE_CODE ? '≈ ' : ''}${value}`,
-    };
+    const first = { row: cell.row * picture.pool_rows, col: cell.col * picture.pool_cols };
+    const last = { row: first.row + picture.pool_rows - 1, col: first.col + picture.pool_cols - 1 };
+    return { where: this.where(picture, first, last), value: codeWords(shown, picture, frame, cell) };
+  }
+
+  /** Indices of the cells from `first` to `last`, with the texts that stand there. */
+  private where(picture: PictureEntry, first: Cell, last: Cell): string {
+    const { shown } = this.host;
+    const texts = [textsAlong(shown, picture.row_dim), textsAlong(shown, picture.col_dim)];
+    const row = cellWords(picture.row_dim, first.row, Math.min(last.row, picture.full_rows - 1), texts[0]);
+    const col = cellWords(picture.col_dim, first.col, Math.min(last.col, picture.full_cols - 1), texts[1]);
+    const cells = texts.some(Boolean) ? [`${row} → ${col}`] : [row, col];
+    return [...shown.words(), ...cells].filter(Boolean).join(', ') || 'value';
   }
 
   /** Under a pooled cell the exact value belongs to one element, named by its own indices. */
   private describeExact(cell: Cell, answer: CellValue): string {
-    const { place, picture } = this.current() ?? {};
+    const place = this.host.shown.place();
+    const { picture } = this;
     if (place && picture && picture.pool_rows * picture.pool_cols > 1) {
-      const { dims, shape } = place.record;
+      const { dims, shape, attention } = place.record;
+      if (attention) {
+        const [row, col] = answer.index.slice(-2); // dims end in query, key; a map of all heads has no head of its own
+        return this.where(picture, { row, col }, { row, col });
+      }
       return dims.map((dim, i) => (shape[i] > 1 ? `${dim} ${answer.index[i]}` : '')).filter(Boolean).join(', ');
     }
     return this.describe(cell)?.where ?? 'value';
   }
 
   private ask(cell: Cell): Promise<CellValue | null> {
-    const { place, flat } = this.current() ?? {};
-    return place && flat !== undefined
-      ? this.selection.store.askValue(place.index, flat, cell.row, cell.col)
-      : Promise.resolve(null);
+    const { shown } = this.host;
+    const frame = shown.frame();
+    const code = frame?.codes[cell.row * frame.cols + cell.col];
+    const known = code === CODE_NEGATIVE_INFINITY && emptyZeros(shown); // exactly 0: nothing to ask
+    return known ? Promise.resolve(null) : shown.ask(cell.row, cell.col);
   }
 
   // --------------------------------------------------------------------------------------------------------- cells
 
   private locate(cell: Cell): { x: number; y: number } | null {
-    const picture = this.current()?.picture;
-    const box = this.shown.box();
+    const { picture } = this;
+    const box = this.host.box();
     if (!picture || !box) {
       return null;
     }
     const { left, top, width, height } = boxOfCell(box, cell.row, cell.col, picture.rows, picture.cols);
-    const { offsetLeft, offsetTop } = this.shown.area;
+    const { offsetLeft, offsetTop } = this.host.area;
     return { x: offsetLeft + left + width / 2, y: offsetTop + top + height / 2 };
   }
 
   private cellUnder(event: MouseEvent): Cell | null {
-    const picture = this.current()?.picture;
-    const box = this.shown.box();
-    const area = this.shown.area.getBoundingClientRect();
+    const { picture } = this;
+    const box = this.host.box();
+    const area = this.host.area.getBoundingClientRect();
     const [x, y] = [event.clientX - area.left, event.clientY - area.top];
     const onToolbar = event.target instanceof Element && event.target.closest('.toolbar_div');
     if (!picture || !box || onToolbar || x < 0 || y < 0 || x > area.width || y > area.height) {
@@ -139,7 +150,7 @@ export class PictureReader {
   }
 
   private selectedCell(): Cell {
-    const picture = this.current()?.picture;
+    const { picture } = this;
     const along = (trait: string, full: number, pool: number, cells: number): number =>
       Math.min(cells - 1, Math.floor((trait ? indexAlong(this.selection, trait, full) : full / 2) / pool));
     return {
@@ -151,9 +162,9 @@ export class PictureReader {
   // -------------------------------------------------------------------------------------------------------- events
 
   private hover(event: PointerEvent): void {
-    const cell = this.shown.readable ? this.cellUnder(event) : null;
+    const cell = this.host.readable ? this.cellUnder(event) : null;
     if (cell) {
-      const host = this.shown.figure.getBoundingClientRect();
+      const host = this.host.figure.getBoundingClientRect();
       this.readout.show(cell, { x: event.clientX - host.left, y: event.clientY - host.top });
     } else if (this.readout.cell) {
       this.readout.hide();
@@ -162,25 +173,29 @@ export class PictureReader {
 
   private clicked(cell: Cell | null): void {
     if (cell) {
-      this.shown.area.focus({ preventScroll: true });
+      this.host.area.focus({ preventScroll: true });
       this.choose(cell);
     }
   }
 
   /** Moves the selection to the row and column of the cell, where the picture shows an axis of the selection. */
   private choose(cell: Cell | null): void {
-    const picture = this.current()?.picture;
-    if (cell && picture?.row_trait) {
-      this.selection.move(picture.row_trait, cell.row * picture.pool_rows);
-    }
-    if (cell && picture?.col_trait) {
-      this.selection.move(picture.col_trait, cell.col * picture.pool_cols);
+    const { picture } = this;
+    if (cell && picture) {
+      const indices: Record<string, number> = {};
+      if (picture.row_trait) {
+        indices[picture.row_trait] = cell.row * picture.pool_rows;
+      }
+      if (picture.col_trait) {
+        indices[picture.col_trait] = cell.col * picture.pool_cols;
+      }
+      this.host.shown.select(indices);
     }
   }
 
   private readByKeyboard(cell: Cell): void {
-    const picture = this.current()?.picture;
-    if (picture && this.shown.readable) {
+    const { picture } = this;
+    if (picture && this.host.readable) {
       const row = Math.max(0, Math.min(picture.rows - 1, cell.row));
       this.readout.show({ row, col: Math.max(0, Math.min(picture.cols - 1, cell.col)) }, null);
     }
@@ -191,7 +206,7 @@ export class PictureReader {
       return;
     }
     const cell = this.readout.cell ?? this.selectedCell();
-    const box = this.shown.box();
+    const box = this.host.box();
     const [right, down] = [box?.flipX ? -1 : 1, box?.flipY ? -1 : 1];
     const moves: Record<string, [number, number] | undefined> = {
       ArrowLeft: [0, -right],
@@ -216,19 +231,32 @@ export class PictureReader {
   }
 }
 
-/** "channel 17", or with " of " as separator "channel 17 of 64", for each slider axis with more than one position. */
-export function axisWords(picture: PictureEntry, selection: SelectionModel, of = ''): string[] {
-  return picture.axes
-    .filter((axis) => axis.size > 1)
-    .map((axis) => {
-      const index = indexAlong(selection, axis.trait, axis.size);
-      return `${axis.dim} ${index}${of && of + countText(axis.size)}`;
-    });
+/** What the code of a cell says of its value, before the exact one has come. */
+function codeWords(shown: ShownPicture, picture: PictureEntry, frame: Frame, cell: Cell): string {
+  const code = frame.codes[cell.row * frame.cols + cell.col];
+  if (code === CODE_NEGATIVE_INFINITY && emptyZeros(shown)) {
+    return '0 (exactly: masked or never attended)';
+  }
+  const about = code <= LARGEST_VALUE_CODE ? '≈ ' : '';
+  const value = valueOfCode(code, frame.lo, frame.hi);
+  const text = approximately(shown.pageKind === 'log' ? 10 ** value : value);
+  const unit = shown.pageKind === 'row' ? ' of the largest in its row' : '';
+  const pooled = picture.pool_rows * picture.pool_cols > 1;
+  return `${pooled ? 'largest |x| ' : ''}${about}${text}${unit}`;
 }
 
 /** "height 12"; "height 16–23" for a cell that stands for several; "" for a picture without that dim. */
-function cellWords(dim: string, cell: number, pool: number, full: number): string {
-  const first = cell * pool;
-  const last = Math.min(full - 1, first + pool - 1);
-  return dim && (pool > 1 && last > first ? `${dim} ${first}–${last}` : `${dim} ${first}`);
+function cellWords(dim: string, first: number, last: number, textAt: TextAt | null): string {
+  if (!dim) {
+    return '';
+  }
+  const said = (index: number): string => {
+    const text = textAt?.(index) ?? null;
+    return text === null ? '' : quoted(text, TEXT_CHARACTERS);
+  };
+  if (last <= first) {
+    return [dim, first, said(first)].join(' ').trim();
+  }
+  const texts = [said(first), said(last)].filter(Boolean).join(' … ');
+  return [dim, `${first}–${last}`, texts].join(' ').trim();
 }

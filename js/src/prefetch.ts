@@ -5,7 +5,7 @@
  */
 
 import { recordAt } from './catalog';
-import type { Catalog, PictureEntry, Place } from './catalog';
+import type { AttentionKind, Catalog, PictureEntry, Place, RecordEntry } from './catalog';
 import { pageId } from './pages';
 import type { PageName } from './pages';
 
@@ -18,16 +18,29 @@ export interface Cursor {
   flat(picture: PictureEntry, replace?: Record<string, number>): number;
 }
 
+/** The part of a PictureChoiceModel that prefetching reads: which map of an attention is shown. */
+export interface MapCursor {
+  readonly pageKind: PictureKind;
+  place(): Place | null;
+  picture(): PictureEntry | null;
+  flat(): number;
+}
+
 export interface Plan {
   visible: PageName[];
   near: PageName[];
 }
 
-export type PictureKind = 'frame' | 'sheet' | 'series';
+export type PictureKind = 'frame' | 'sheet' | 'series' | AttentionKind;
 type Measured = 'channels' | 'histogram';
 
 const NEVER = Number.POSITIVE_INFINITY;
 const HISTOGRAM_BYTES = 1024; // 64 float64 counts, two edges, and room for the header
+
+/** The geometry of a record's frames of one kind; null: it has none. */
+export function pictureOf(record: RecordEntry, kind: PictureKind): PictureEntry | null {
+  return kind === 'frame' || kind === 'sheet' || kind === 'series' ? record[kind] : (record.attention?.[kind] ?? null);
+}
 
 /** Bytes of one page, of its data alone; what asking for it will cost. */
 export function pageBytes(catalog: Catalog, name: PageName): number {
@@ -38,8 +51,11 @@ export function pageBytes(catalog: Catalog, name: PageName): number {
   if (name.kind === 'channels') {
     return 3 * 4 * record.channels;
   }
-  const picture = record[name.kind];
-  if (picture === null) {
+  if (name.kind === 'heads') {
+    return 4 * catalog.head_measures.length * (record.attention?.heads ?? 0);
+  }
+  const picture = pictureOf(record, name.kind);
+  if (!picture) {
     return 0;
   }
   const frames = Math.min(picture.frames_per_page, picture.frames - name.page * picture.frames_per_page);
@@ -62,6 +78,21 @@ export function planPages(catalog: Catalog, cursor: Cursor, limitBytes: number):
   const rest = [...otherSamples(place, cursor)].filter((name) => !planned.has(pageId(name)));
   const left = limitBytes - cost(visible) - cost(near) - cost(next);
   return { visible, near: [...near, ...next, ...within(rest, catalog, left)] };
+}
+
+/** Pages for a map that is looked at: its own, and those beside it where that costs no replay. */
+export function planMap(choice: MapCursor): Plan {
+  const place = choice.place();
+  const picture = choice.picture();
+  if (!place || !picture) {
+    return { visible: [], near: [] };
+  }
+  const { index: record, record: entry } = place;
+  const page = Math.floor(choice.flat() / picture.frames_per_page);
+  const last = Math.ceil(picture.frames / picture.frames_per_page) - 1;
+  const beside: [number, number] = entry.on_demand ? [page, page] : [Math.max(0, page - 1), Math.min(last, page + 1)];
+  const kind = choice.pageKind;
+  return { visible: [{ record, kind, page }], near: [...outward(record, kind, page, beside)] };
 }
 
 /** The first of `names` whose bytes fit into `limitBytes` together. */

@@ -8,11 +8,17 @@ import { recordLineDefaults } from './generated/traits';
 import type { RecordLineState } from './generated/traits';
 import { approximately, byteText, countText, shareText } from './number_text';
 import type { SelectionModel } from './selection';
+import { shownBy } from './shown_picture';
+import type { ShownPicture } from './shown_picture';
 
 export const BUSY_MESSAGE = 'waiting for the kernel: what is loaded can be scrubbed';
 
 export class RecordLineModel extends DrawnModel<RecordLineState> {
-  static override serializers = { ...DrawnModel.serializers, selection: { deserialize: unpack_models } };
+  static override serializers = {
+    ...DrawnModel.serializers,
+    selection: { deserialize: unpack_models },
+    choice: { deserialize: unpack_models },
+  };
 
   override defaults() {
     return { ...super.defaults(), ...recordLineDefaults() };
@@ -62,6 +68,10 @@ export class RecordLineView extends DrawnView<RecordLineState> {
     return this.model.trait('selection');
   }
 
+  private get shown(): ShownPicture | null {
+    return this.selection && shownBy(this.selection, this.model.trait('choice'));
+  }
+
   protected build(): void {
     this.el.classList.add('memviz-record');
     this.facts = element('div', 'memviz-record-facts');
@@ -75,12 +85,13 @@ export class RecordLineView extends DrawnView<RecordLineState> {
 
   protected follow(): void {
     this.life.follow(this.selection, 'change place', () => this.schedule());
+    this.life.follow(this.model.trait('choice'), 'chosen', () => this.schedule());
     this.life.follow(this.selection?.store, 'pages waiting change:problem change:notice change:catalog', () => this.schedule());
   }
 
   protected draw(): void {
-    const place = this.selection?.place() ?? null;
-    this.showFacts(place ? recordFacts(place.record) : [this.selection?.absence() ?? '']);
+    const place = this.shown?.place() ?? null;
+    this.showFacts(place ? recordFacts(place.record) : [this.shown?.absence() ?? '']);
     const messages = this.currentMessages();
     const shown = [...this.messages.children].map((line) => line.textContent);
     if (messages.join('\n') !== shown.join('\n')) {
@@ -99,17 +110,16 @@ export class RecordLineView extends DrawnView<RecordLineState> {
   }
 
   private currentMessages(): string[] {
+    const shown = this.shown;
     const store = this.selection?.store;
-    const place = this.selection?.place();
     const notices = (store?.trait('notice') ?? '').split('\n').filter(Boolean);
-    if (!store || !place) {
+    const place = shown?.place();
+    if (!shown || !store || !place) {
       return notices;
     }
     const { record } = place;
-    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(record.frame);
-    const flat = record.frame && this.selection?.flat(record.frame);
-    const missing = flat !== null && flat !== undefined && store.frame(place.index, 'frame', flat) === null;
-    const refusal = missing ? store.refusal(place.index, 'frame') : '';
+    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(shown.picture());
+    const refusal = shown.frame() === null && record.frame ? shown.refusal() : '';
     const messages = [record.message, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];
     return [...new Set(messages.filter(Boolean))];
   }

@@ -4,6 +4,10 @@
  * Colours come from JupyterLab's variables, else VS Code's, else a light or dark set of our own.
  */
 
+import { ATTENTION } from './attention_style';
+import { HEAD_GRID_STYLE } from './head_grid_style';
+import { TOKENS } from './token_style';
+
 const STYLE_ID = 'memviz-style';
 
 const COLORS = `
@@ -122,6 +126,7 @@ const PICTURE = `
 .memviz-image-holder { position: absolute; overflow: hidden; pointer-events: none; z-index: 0; }
 .memviz-image { position: absolute; image-rendering: pixelated; transition: opacity 120ms linear; }
 .memviz-image[data-state='loading'] { opacity: 0.35; transition-delay: 120ms; }
+.memviz-image[data-empty='true'] { outline: 1px solid var(--memviz-line); outline-offset: -1px; }
 .memviz-image-notice {
   position: absolute; inset: 0; display: flex; align-items: center; justify-content: center; padding: 8px 12px;
   overflow: hidden; overflow-wrap: anywhere; text-align: center; color: var(--memviz-muted);
@@ -149,6 +154,7 @@ const PICTURE = `
 .memviz-bar-legend { display: flex; flex-wrap: wrap; gap: 2px 14px; font-size: 12px; }
 .memviz-bar-loud { display: inline-flex; align-items: center; gap: 5px; }
 .memviz-bar-swatch { width: 11px; height: 11px; border: 1px solid var(--memviz-muted); }
+.memviz-bar-caption { font-size: 12px; line-height: 1.35; overflow-wrap: anywhere; }
 .memviz-bar-clipped, .memviz-bar-sampled { color: var(--memviz-muted); }
 `;
 
@@ -202,7 +208,7 @@ const PARTS = `
 }
 `;
 
-const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS].join('');
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, TOKENS, HEAD_GRID_STYLE].join('');
 
 /** Puts the style sheet into the page, or brings one of an older version up to date. */
 export function injectStyle(page: Document): void {

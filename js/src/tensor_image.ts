@@ -7,26 +7,28 @@
 import type { WidgetModel } from '@jupyter-widgets/base';
 import { Mark } from 'bqplot';
 
-import type { Frame, PictureEntry, Place } from './catalog';
+import type { Frame, Place } from './catalog';
 import type { ColorMappingModel } from './color_mapping';
 import { element, setText } from './drawn_view';
+import { FigureShape } from './figure_shape';
 import { keepKeys } from './host_shortcuts';
 import { Lifetime } from './lifetime';
 import { approximately } from './number_text';
-import { boxOfCell, figureRatio, paintCodes, pictureBox } from './paint';
+import { boxOfCell, paintCodes, pictureBox } from './paint';
 import type { Box } from './paint';
-import { indexAlong } from './picture_axes';
+import { drawBands, selectedBands } from './picture_bands';
 import { exportPicture } from './picture_export';
-import { PictureReader, axisWords } from './picture_reader';
+import { PictureReader } from './picture_reader';
 import type { ReadPicture } from './picture_reader';
 import type { SelectionModel } from './selection';
+import { emptyZeros } from './shown_picture';
+import type { ShownPicture } from './shown_picture';
 import { injectStyle } from './style';
 import type { TensorImageModel } from './tensor_image_model';
 
 export { TensorImageModel } from './tensor_image_model';
 
 const DESCRIBE_EVERY_MS = 1000; // a screen reader is told about the picture at most this often
-const SVG = 'http://www.w3.org/2000/svg';
 type State = 'ready' | 'loading' | 'message';
 
 export class TensorImage extends Mark implements ReadPicture {
@@ -42,10 +44,14 @@ export class TensorImage extends Mark implements ReadPicture {
   private drawnBands = '';
   private drawnFor = ''; // record, frame and colours that the canvas shows, and the page that it was drawn from
   private drawnFrom: ArrayBufferLike | null = null;
-  private shapedFor = ''; // what the figure's aspect ratio was last set for: a second view must not start a contest
+  private shape!: FigureShape;
 
   get selection(): SelectionModel {
     return this.model.trait('selection');
+  }
+
+  get shown(): ShownPicture {
+    return this.model.shown;
   }
 
   get figure(): HTMLElement {
@@ -91,6 +97,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.holder.tabIndex = 0;
     this.holder.setAttribute('role', 'img');
     this.parent.el.insertBefore(this.holder, this.parent.svg.node());
+    this.shape = new FigureShape(this.parent);
     this.reader = new PictureReader(this, this.life);
     keepKeys(this.holder, this.life);
     exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
@@ -107,18 +114,19 @@ export class TensorImage extends Mark implements ReadPicture {
 
   private listen(): void {
     this.listenTo(this.model, 'data_updated', this.life.guard(() => this.relayout()));
-    this.listenTo(this.model, 'change:selection change:colors', () => this.followModels());
+    this.listenTo(this.model, 'change:selection change:choice change:colors', () => this.followModels());
     this.followModels();
   }
 
   private followModels(): void {
     const repaint = (): void => this.schedule();
     this.life.unfollow();
-    this.life.follow(this.selection, 'change place', repaint);
+    this.life.follow(this.selection, 'change place', repaint); // the bands move with it
+    this.life.follow(this.model.trait('choice'), 'chosen', repaint);
     this.life.follow(this.colors, 'recolor', repaint);
-    this.life.follow(this.selection, 'place', () => this.noteLoaded());
+    this.life.follow(this.shown.subject, 'place', () => this.noteLoaded());
     this.life.follow(this.selection.store, 'pages', (record: number) => {
-      if (record === this.selection.place()?.index) {
+      if (record === this.shown.place()?.index) {
         this.noteLoaded();
         this.schedule();
       }
@@ -129,8 +137,9 @@ export class TensorImage extends Mark implements ReadPicture {
 
   /** Says in the page when the whole record is here: "3:all". */
   private noteLoaded(): void {
-    const record = this.selection.place()?.index ?? -1;
-    this.canvas.dataset.loaded = this.selection.store.complete(record) ? `${record}:all` : '';
+    const record = this.shown.place()?.index ?? -1;
+    const complete = this.selection.store.complete(record, this.shown.pageKind);
+    this.canvas.dataset.loaded = complete ? `${record}:all` : '';
   }
 
   private schedule(): void {
@@ -154,7 +163,10 @@ export class TensorImage extends Mark implements ReadPicture {
 
   override relayout(): void {
     this.life.guard(() => {
-      this.shapeFigure();
+      const picture = this.model.picture;
+      if (picture) {
+        this.shape.fit(picture, this.model.room);
+      }
       this.place();
     })();
   }
@@ -186,6 +198,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const visible = this.model.get('visible') as boolean;
     moveTo(this.holder, left, top, figure.plotareaWidth, figure.plotareaHeight);
     this.holder.style.display = visible ? '' : 'none';
+    this.model.fitLabels(figure.plotareaWidth, figure.plotareaHeight);
     const box = this.box();
     if (box) {
       moveTo(this.canvas, box.left, box.top, box.width, box.height);
@@ -199,53 +212,33 @@ export class TensorImage extends Mark implements ReadPicture {
     this.place();
   }
 
-  /** Gives the figure the aspect ratio that keeps the cells of a spatial picture square; others use the width. */
-  private shapeFigure(): void {
-    const picture = this.model.picture;
-    const { width, height } = this.parent.el.getBoundingClientRect();
-    if (!picture || !(width > 0) || !(height > 0)) {
-      return;
-    }
-    const square = ['height width', 'query key'].includes(`${picture.row_dim} ${picture.col_dim}`);
-    const cells = square ? picture.full_cols / Math.max(1, picture.full_rows) : 0;
-    const shapedFor = [width, height, cells].join(' ');
-    if (shapedFor === this.shapedFor) {
-      return;
-    }
-    this.shapedFor = shapedFor;
-    const { margin, autoLayout } = this.parent;
-    const [marginX, marginY] = autoLayout ? [0, 0] : [margin.left + margin.right, margin.top + margin.bottom];
-    const ratio = figureRatio(cells, width, height, marginX, marginY);
-    this.parent.model.set({ min_aspect_ratio: square ? ratio : 1, max_aspect_ratio: square ? ratio : 4 });
-    this.parent.relayout(); // at once: bqplot itself would wait 300 ms
-  }
-
   // ------------------------------------------------------------------------------------------------------ painting
 
   private paint(): void {
-    const place = this.selection.place();
-    const picture = place?.record.frame ?? null;
+    const { shown } = this;
+    const [place, picture] = [shown.place(), shown.picture()];
     this.figure.classList.toggle('memviz-no-picture', !picture);
     if (!place || !picture) {
-      const message = place ? place.record.message || 'nothing to show' : this.selection.absence();
+      const message = shown.absence();
       this.show('message', message);
       this.holder.setAttribute('aria-label', message); // else that of the picture that is gone
       return;
     }
-    const flat = this.selection.flat(picture);
-    const frame = this.selection.store.frame(place.index, 'frame', flat);
+    const frame = shown.frame();
     this.canvas.dataset.record = String(place.index);
-    this.canvas.dataset.frame = String(flat);
+    this.canvas.dataset.frame = String(shown.flat());
+    this.canvas.dataset.kind = shown.pageKind;
+    this.canvas.dataset.empty = String(emptyZeros(shown)); // framed: empty cells at its edge look like the page
     if (frame) {
       this.paintFrame(place, frame);
       this.show('ready', '');
       this.reader.refresh();
     } else {
-      const refusal = this.selection.store.refusal(place.index, 'frame');
+      const refusal = shown.refusal();
       this.show(refusal ? 'message' : 'loading', refusal);
     }
     this.markCells();
-    this.describePicture(place, picture);
+    this.describePicture(place);
   }
 
   private paintFrame(place: Place, frame: Frame): void {
@@ -260,13 +253,14 @@ export class TensorImage extends Mark implements ReadPicture {
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
     const [vmin, vmax] = this.colors.range(place, frame);
-    const drawnFor = [place.index, frame.codes.byteOffset, vmin, vmax, this.colors.mapName(vmin, vmax)].join(' ');
+    const map = this.colors.mapName(vmin, vmax);
+    const drawnFor = [place.index, frame.codes.byteOffset, vmin, vmax, map, this.shown.pageKind].join(' ');
     if (drawnFor === this.drawnFor && frame.codes.buffer === this.drawnFrom) {
       return; // an answer of the kernel, say, that changed nothing
     }
     this.drawnFor = drawnFor;
     this.drawnFrom = frame.codes.buffer;
-    paintCodes(this.pixels, frame.codes, this.colors.table(frame, vmin, vmax));
+    paintCodes(this.pixels, frame.codes, this.colors.table(frame, vmin, vmax, emptyZeros(this.shown)));
     context.putImageData(this.image, 0, 0);
     this.painted += 1;
     this.canvas.dataset.painted = String(this.painted);
@@ -286,16 +280,8 @@ export class TensorImage extends Mark implements ReadPicture {
   /** Thin frames around the selected row and column, where the picture shows an axis of the selection, and the cell read. */
   markCells(): void {
     const picture = this.model.picture;
-    const bands: [string, Box][] = [];
     const { x, y } = this.scales;
-    if (picture?.row_trait && picture.full_rows > 1) {
-      const row = indexAlong(this.selection, picture.row_trait, picture.full_rows);
-      bands.push(['row', pictureBox((v) => x.scale(v), (v) => y.scale(v + row), 1, picture.full_cols)]);
-    }
-    if (picture?.col_trait && picture.full_cols > 1) {
-      const col = indexAlong(this.selection, picture.col_trait, picture.full_cols);
-      bands.push(['column', pictureBox((v) => x.scale(v + col), (v) => y.scale(v), picture.full_rows, 1)]);
-    }
+    const bands = picture ? selectedBands(picture, this.selection, (v) => x.scale(v), (v) => y.scale(v)) : [];
     const cell = this.reader?.keyboardCell;
     const box = cell && this.box();
     if (picture && box) {
@@ -308,11 +294,12 @@ export class TensorImage extends Mark implements ReadPicture {
     }
   }
 
-  private describePicture(place: Place, picture: PictureEntry): void {
-    if (this.life.pending('describe')) {
+  private describePicture(place: Place): void {
+    const picture = this.shown.picture();
+    if (!picture || this.life.pending('describe')) {
       return;
     }
-    const where = axisWords(picture, this.selection, ' of ').join(', ');
+    const where = this.shown.words(' of ').join(', ');
     const { stats } = place.record;
     const range = stats?.min != null && stats.max != null
       ? `; values of the layer from ${approximately(stats.min)} to ${approximately(stats.max)}` : '';
@@ -343,21 +330,4 @@ function moveTo(target: HTMLElement, left: number, top: number, width: number, h
     width: `${Math.max(0, width)}px`,
     height: `${Math.max(0, height)}px`,
   });
-}
-
-/** One rectangle with a halo per band, so that it shows on light and dark cells alike. */
-function drawBands(group: Element, bands: [string, Box][]): void {
-  group.querySelectorAll('.memviz-band').forEach((band) => band.remove());
-  for (const [name, box] of bands) {
-    for (const stroke of ['halo', 'line']) {
-      const rect = document.createElementNS(SVG, 'rect');
-      rect.setAttribute('class', `memviz-band memviz-band-${stroke}`);
-      rect.dataset.axis = name;
-      rect.setAttribute('x', String(box.left));
-      rect.setAttribute('y', String(box.top));
-      rect.setAttribute('width', String(Math.max(1, box.width)));
-      rect.setAttribute('height', String(Math.max(1, box.height)));
-      group.append(rect);
-    }
-  }
 }

@@ -5,9 +5,16 @@ import type { ISerializers, WidgetModel } from '@jupyter-widgets/base';
 import { MarkModel } from 'bqplot';
 
 import type { PictureEntry } from './catalog';
+import type { Room } from './figure_shape';
 import { tensorImageDefaults } from './generated/traits';
 import type { TensorImageState } from './generated/traits';
-import { axisLabel, labelAxis } from './picture_axes';
+import { axisLabel, isUpright, labelAxis, labelTokens } from './picture_axes';
+import { shownBy, textsAlong } from './shown_picture';
+import type { ShownPicture } from './shown_picture';
+import { tokenRoom } from './token_axis';
+import type { TextAt } from './token_axis';
+
+const UNKNOWN_PX = 300; // length of an axis before a view has said how long it is
 
 /** x and y arrive as a binary array or a list, and leave as a list of two numbers. */
 const edges = {
@@ -28,6 +35,7 @@ export class TensorImageModel extends MarkModel {
     ...MarkModel.serializers,
     selection: { deserialize: unpack_models },
     colors: { deserialize: unpack_models },
+    choice: { deserialize: unpack_models },
     x_axis: { deserialize: unpack_models },
     y_axis: { deserialize: unpack_models },
     x: edges,
@@ -36,6 +44,10 @@ export class TensorImageModel extends MarkModel {
 
   // declared, not initialised: the constructor of the base class calls initialize() before fields are set
   private declare followed: WidgetModel[];
+  private declare plot: { width: number; height: number };
+  private declare rooms: Map<string, number>; // by dim, sample and length of the axis: zooming asks again and again
+  /** Pixels that the tokens on the axes need beside the plot. */
+  declare room: Room;
 
   override defaults() {
     return { ...super.defaults(), ...tensorImageDefaults() };
@@ -45,14 +57,22 @@ export class TensorImageModel extends MarkModel {
     return this.get(name) as TensorImageState[K];
   }
 
+  /** The frame of the selected record, or the map that the choice names. */
+  get shown(): ShownPicture {
+    return shownBy(this.trait('selection'), this.trait('choice'));
+  }
+
   get picture(): PictureEntry | null {
-    return this.trait('selection')?.place()?.record.frame ?? null;
+    return this.trait('selection') ? this.shown.picture() : null;
   }
 
   override initialize(...args: Parameters<MarkModel['initialize']>): void {
     super.initialize(...args);
     this.followed = [];
-    this.listenTo(this, 'change:selection change:scales change:x_axis change:y_axis', this.followAll);
+    this.plot = { width: UNKNOWN_PX, height: UNKNOWN_PX };
+    this.room = {};
+    this.rooms = new Map();
+    this.listenTo(this, 'change:selection change:choice change:scales change:x_axis change:y_axis', this.followAll);
     this.followAll();
   }
 
@@ -60,8 +80,10 @@ export class TensorImageModel extends MarkModel {
   private followAll(): void {
     this.followed.forEach((subject) => this.stopListening(subject));
     const { x, y } = this.getScales();
-    this.followed = [this.trait('selection'), x, y].filter((subject) => subject as WidgetModel | undefined);
-    this.listenTo(this.trait('selection'), 'place', this.fit);
+    const [selection, choice] = [this.trait('selection'), this.trait('choice')];
+    this.followed = [selection, choice, x, y].filter((subject) => subject !== null && subject !== undefined);
+    this.listenTo(choice ?? selection, 'place', this.fit);
+    this.listenTo(selection, 'change:sample', this.labelAxes); // each has texts of its own
     for (const scale of [x, y]) {
       if (scale) {
         this.listenTo(scale, 'domain_changed', this.labelAxes);
@@ -74,6 +96,7 @@ export class TensorImageModel extends MarkModel {
   private fit(): void {
     try {
       const picture = this.picture;
+      this.rooms.clear(); // another record, with texts of its own
       const x = [-0.5, Math.max(1, picture?.full_cols ?? 1) - 0.5];
       const y = [-0.5, Math.max(1, picture?.full_rows ?? 1) - 0.5];
       const before = this.mark_data as { x: number[]; y: number[] } | undefined;
@@ -119,11 +142,52 @@ export class TensorImageModel extends MarkModel {
     }
   }
 
+  /** Thins the tokens on the axes to the plot there is, in CSS pixels; of several views the last one counts. */
+  fitLabels(width: number, height: number): void {
+    if (width > 0 && height > 0 && (width !== this.plot.width || height !== this.plot.height)) {
+      this.plot = { width, height };
+      this.labelAxes();
+    }
+  }
+
+  /** Labels both axes; when the tokens need another margin the figure is laid out again. */
   private labelAxes(): void {
+    const before = JSON.stringify(this.room);
+    this.room = {};
+    this.labelBoth();
+    if (JSON.stringify(this.room) !== before) {
+      this.trigger('data_updated');
+    }
+  }
+
+  private labelBoth(): void {
     const picture = this.picture;
     const { x, y } = this.getScales();
     const [cols, rows] = [picture?.full_cols ?? 1, picture?.full_rows ?? 1];
-    labelAxis(this.trait('x_axis'), axisLabel(picture?.col_dim ?? '', picture?.pool_cols ?? 1), x?.domain ?? [], cols);
-    labelAxis(this.trait('y_axis'), axisLabel(picture?.row_dim ?? '', picture?.pool_rows ?? 1), y?.domain ?? [], rows);
+    const [colDim, rowDim] = [picture?.col_dim ?? '', picture?.row_dim ?? ''];
+    const [{ width, height }, colPool, rowPool] = [this.plot, picture?.pool_cols ?? 1, picture?.pool_rows ?? 1];
+    this.labelOne(this.trait('x_axis'), colDim, colPool, x?.domain ?? [], cols, width);
+    this.labelOne(this.trait('y_axis'), rowDim, rowPool, y?.domain ?? [], rows, height);
+  }
+
+  private roomOf(axis: WidgetModel, dim: string, size: number, textAt: TextAt, px: number): number {
+    const key = [dim, this.trait('selection').get('sample'), px, axis.get('side')].join(' ');
+    const room = this.rooms.get(key) ?? tokenRoom(textAt, size, px, isUpright(axis));
+    this.rooms.set(key, room);
+    return room;
+  }
+
+  private labelOne(
+    axis: WidgetModel | null, dim: string, pool: number, domain: ArrayLike<number>, size: number, px: number,
+  ): void {
+    const textAt = this.picture && textsAlong(this.shown, dim);
+    const name = axisLabel(dim, pool);
+    if (axis && textAt) {
+      const room = this.roomOf(axis, dim, size, textAt, px);
+      this.room[axis.get('side') as keyof Room] = room;
+      labelTokens(axis, name, domain, size, textAt, px, room);
+    } else {
+      labelAxis(axis, name, domain, size);
+    }
   }
 }

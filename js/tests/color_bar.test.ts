@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { ColorBarModel, ColorBarView } from '../src/color_bar';
+import { PictureChoiceModel } from '../src/picture_choice';
+import { attentionOf, attentionWorld, mapPage } from './attention_world';
 import { catalogOf, header, imageRecord, listenerCount, make, stats, world } from './models';
 import { all, colorsOf, fakeCanvas, nextFrame, shown, texts } from './page';
 
@@ -52,6 +54,43 @@ describe('the legend', () => {
 
   it('says when the histogram is of a sample', () => {
     expect(texts(bar({ sampled: true }).view.el, '.memviz-bar-legend')).toEqual(['histogram of a sample']);
+  });
+});
+
+describe('of a map of attention', () => {
+  const record = attentionOf({ queries: 2, keys: 2, heads: 4 });
+  const ends = { lo: Float64Array.of(-2.5), hi: Float64Array.of(-0.1) };
+  const mapBar = (kind: PictureChoiceModel['kind']) => {
+    const pages = [mapPage(record, [0, 253, 9, 9]), mapPage(record, [0, 253, 9, 9], { kind: 'log', ...ends }), histogram()];
+    const { selection } = attentionWorld(record, pages);
+    const choice = make(PictureChoiceModel, { selection, kind });
+    return { choice, el: shown(ColorBarView, make(ColorBarModel, { colors: colorsOf(selection, { choice }) })).el };
+  };
+  const said = (el: HTMLElement) => el.querySelector('[role=img]')?.getAttribute('aria-label');
+
+  it('says which map it is', async () => {
+    const { el, choice } = mapBar('mean');
+    expect(texts(el, '.memviz-bar-caption')).toEqual(['mean of 4 heads']);
+    choice.set({ kind: 'difference', other_head: 2 });
+    await nextFrame();
+    expect(texts(el, '.memviz-bar-caption')).toEqual(['head 0 minus head 2']);
+  });
+
+  it('has the histogram of the weights, and none for another map', () => {
+    expect(said(mapBar('weights').el)).toMatch(/histogram of the layer/);
+    const { el } = mapBar('mean');
+    expect(said(el)).not.toMatch(/histogram/);
+    expect(el.querySelector<HTMLElement>('.memviz-bar-histogram')?.hidden).toBe(true);
+  });
+
+  it('writes the numbers of a logarithm as weights', () => {
+    const { el } = mapBar('log');
+    expect(texts(el, '.memviz-bar-tick')).toEqual(['0.001', '0.01', '0.1', '1']);
+    expect(said(el)).toMatch(/colours from 0\.001 to 1, logarithmic/);
+  });
+
+  it('says what an empty cell is', () => {
+    expect(texts(mapBar('weights').el, '.memviz-bar-loud')).toEqual(['exactly 0: masked or never attended']);
   });
 });
 

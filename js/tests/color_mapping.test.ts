@@ -1,8 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
 
-import type { Frame } from '../src/catalog';
+import type { Frame, PageKind } from '../src/catalog';
 import { ColorMappingModel } from '../src/color_mapping';
 import { COLORMAPS } from '../src/generated/colormaps';
+import { PictureChoiceModel } from '../src/picture_choice';
+import { attentionOf, attentionWorld, mapPage } from './attention_world';
 import { FakeComm, answer, attentionCatalog, catalogOf, framePage, header, imageRecord, layer, listenerCount, make, settled, stats, world } from './models';
 
 const frameOf = (lo: number, hi: number): Frame => ({ codes: new Uint8Array(1), rows: 1, cols: 1, lo, hi });
@@ -205,4 +207,75 @@ it('leaves no listener behind when it is closed', async () => {
   await again.close();
   expect([listenerCount(selection), listenerCount(store)]).toEqual(before);
   expect(listenerCount(again)).toBe(0);
+});
+
+describe('with the choice of a map', () => {
+  const record = { ...attentionOf({ queries: 2, keys: 2, heads: 2 }), stats: null };
+  const page = (kind: PageKind, lo: number, hi: number) =>
+    mapPage(record, [0, 253, 252, 126], { kind, lo: Float64Array.of(lo), hi: Float64Array.of(hi) });
+  const PAGES = [page('frame', 0.1, 0.4), page('log', -2.5, -0.1), page('difference', -0.2, 0.1)];
+
+  const of = (kind: string, state: object = {}) => {
+    const { selection, store } = attentionWorld(record, PAGES);
+    const choice = make(PictureChoiceModel, { selection, kind });
+    const colors = make(ColorMappingModel, { selection, choice, ...state });
+    return { selection, store, choice, colors, range: (frame: Frame | null = choice.frame()) => colors.range(choice.place()!, frame) };
+  };
+
+  it.each([
+    ['weights', [0, 1]],
+    ['row', [0, 1]],
+    ['mean', [0, 1]],
+    ['max', [0, 1]],
+    ['log', [-3, 0]],
+    ['difference', [-0.2, 0.2]],
+  ])('the range of %s is its own in auto', (kind, range) => expect(of(kind).range()).toEqual(range));
+
+  it('the range of a rollout ends at its largest, and begins at 0', () => {
+    expect(of('rollout').range(frameOf(0.01, 0.3))).toEqual([0, 0.3]);
+    expect(of('rollout').range(null)).toEqual([0, 1]);
+  });
+
+  it('the range of a logarithm never goes below one millionth', () => {
+    expect(of('log').range(frameOf(-40, 0))).toEqual([-6, 0]);
+  });
+
+  it.each([
+    ['frame', [0.1, 0.4]],
+    ['layer', [0.1, 0.4]],
+    ['all', [0, 1]],
+    ['symmetric', [-0.4, 0.4]],
+    ['fixed', [0.2, 0.3]],
+  ])('mode %s counts the frames of that map', (mode, range) => {
+    expect(of('weights', { mode, vmin: 0.2, vmax: 0.3 }).range()).toEqual(range);
+  });
+
+  it('the number boxes hold weights, also for a logarithm', () => {
+    const { colors } = of('log');
+    expect([colors.get('vmin'), colors.get('vmax')]).toEqual([0.001, 1]);
+    colors.set({ mode: 'fixed', vmin: 0.01, vmax: 0.1 });
+    expect(of('log', { mode: 'fixed', vmin: 0.01, vmax: 0.1 }).range()).toEqual([-2, -1]);
+    expect(of('log', { mode: 'fixed', vmin: 0, vmax: 1 }).range()).toEqual([-6, 0]);
+  });
+
+  it('the number boxes follow another map', () => {
+    const { colors, choice } = of('weights');
+    choice.set('kind', 'difference');
+    expect([colors.get('vmin'), colors.get('vmax'), colors.get('mode')]).toEqual([-0.2, 0.2, 'auto']);
+  });
+
+  it('weights that are exactly 0 are not drawn', () => {
+    const { colors } = of('weights');
+    expect(colors.table(frameOf(0, 1), 0, 1, true)[253]).toBe(0);
+    expect(colors.table(frameOf(0, 1), 0, 1)[253]).toBe(0xffffff00);
+  });
+
+  it('no listener is left behind', async () => {
+    const { colors, choice, selection, store } = of('weights');
+    const count = () => [choice, selection, store].map(listenerCount);
+    await colors.close();
+    const before = count();
+    await make(ColorMappingModel, { selection, choice }).close();
+    expect(count()).toEqual(before);
+  });
 });

@@ -4,6 +4,7 @@ import { VALUE_WAIT_MS } from '../src/cell_values';
 import { FrameStoreModel } from '../src/frame_store';
 import { REQUEST_WAIT_MS, WAITING_NOTICE_MS } from '../src/page_requests';
 import type { PageName } from '../src/pages';
+import { attentionOf, attentionWorld, mapPage } from './attention_world';
 import { FakeComm, answer, answerAll, catalogOf, framePage, header, imageRecord, make, settled, stats, stepped, world } from './models';
 
 beforeEach(() => {
@@ -290,6 +291,35 @@ describe('waiting for the kernel', () => {
   });
 });
 
+describe('maps of an attention', () => {
+  const record = { ...attentionOf({ queries: 2, keys: 2, heads: 2 }), stats: null };
+  const ends = { lo: Float64Array.of(-3), hi: Float64Array.of(-1) };
+  const pages = [mapPage(record, [0, 0, 0, 0]), mapPage(record, [1, 1, 1, 1], { kind: 'log', ...ends })];
+
+  it('are told from the frames of the record, and so are their ranges', () => {
+    const { store } = attentionWorld(record, pages);
+    expect([store.frame(0, 'frame', 0)?.codes[0], store.frame(0, 'log', 0)?.codes[0]]).toEqual([0, 1]);
+    expect([store.seenRange(0), store.seenRange(0, 'log')]).toEqual([{ min: 0, max: 1 }, { min: -3, max: -1 }]);
+    expect(store.seenRange(0, 'mean')).toEqual({ min: null, max: null });
+  });
+
+  it('are complete each for itself', () => {
+    const { store } = attentionWorld(record, [mapPage(record, [0, 0, 0, 0], { kind: 'mean' })]);
+    expect([store.complete(0), store.complete(0, 'mean')]).toEqual([false, true]);
+  });
+
+  it('are refused each for itself', async () => {
+    const comm = new FakeComm();
+    const { store } = world(catalogOf(record), comm);
+    store.frame(0, 'rollout', 0);
+    store.frame(0, 'mean', 0);
+    await settled();
+    const { id } = comm.custom[0] as { id: number };
+    answer(store, { type: 'refused', id, ...header({ record: 0, kind: 'mean', page: 0 }, [0, 0, 0]), message: 'too large' });
+    expect([store.refusal(0, 'mean'), store.refusal(0, 'frame')]).toEqual(['too large', '']);
+  });
+});
+
 describe('exact values', () => {
   const value = { text: '0.25', number: 0.25, index: [0, 1] };
 
@@ -303,6 +333,15 @@ describe('exact values', () => {
     answer(store, { type: 'value', id: two, ...value });
     expect(await first).toBeNull();
     expect(await second).toEqual(value);
+  });
+
+  it('is asked of the frame, or of another map of the record', () => {
+    const comm = new FakeComm();
+    const { store } = world(catalogOf(imageRecord(1, 2)), comm);
+    void store.askValue(0, 1, 2, 3);
+    void store.askValue(0, 1, 2, 3, 'mean');
+    expect(comm.custom.map(({ id: _id, ...asked }) => asked)).toEqual(
+      ['frame', 'mean'].map((kind) => ({ type: 'value', record: 0, frame: 1, row: 2, col: 3, kind })));
   });
 
   it('is null when refused, when nobody answers, and without a kernel', async () => {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
 import { LayerPickerModel, LayerPickerView, MOST_OPTIONS, findLayers } from '../src/layer_picker';
-import { imageRecord, layer, listenerCount, make, world } from './models';
+import { NO_TEXTS, imageRecord, layer, listenerCount, make, world } from './models';
 import { nextFrame, press, shown, texts } from './page';
 
 function picker(labels = ['conv1', 'layer1.0.conv1', '<b>bold</b>', 'fc']) {
   const layers = labels.map((label) => ({ ...layer(label, [0]), module_type: label === 'fc' ? 'Linear' : 'Conv2d' }));
-  const { store, selection } = world({ layers, records: [imageRecord(1, 2)], lo: 0, hi: 1 });
+  const { store, selection } = world({ ...NO_TEXTS, layers, records: [imageRecord(1, 2)], lo: 0, hi: 1 });
   const model = make(LayerPickerModel, { selection });
   const view = shown(LayerPickerView, model);
   const input = view.el.querySelector('input') as HTMLInputElement;
@@ -41,7 +41,7 @@ it('shows names as text, whatever they contain', () => {
 it('never cuts the word that tells attention from output', () => {
   const path = 'encoder.layers.0.self_attn';
   const layers = [{ ...layer(`${path} attention`, [0]), path, kind: 'attention' }];
-  const { selection } = world({ layers, records: [imageRecord(1, 2)], lo: 0, hi: 1 });
+  const { selection } = world({ ...NO_TEXTS, layers, records: [imageRecord(1, 2)], lo: 0, hi: 1 });
   const view = shown(LayerPickerView, make(LayerPickerModel, { selection }));
   expect(texts(view.el, '.memviz-picker-head, .memviz-picker-tail')).toEqual(['encoder.layer', 's.0.self_attn attention']);
 });

@@ -71,6 +71,9 @@ export function picture(axes: [string, number][], rows: number, cols: number, fr
   };
 }
 
+/** The part of a catalog that only attention has. */
+export const NO_TEXTS = { tokens: [], head_measures: [], head_kinds: [] };
+
 /** A record of frames over `sample` and `channel`, without tiles, series and channel measures. */
 export function imageRecord(samples: number, channels: number, framesPerPage = 2): RecordEntry {
   return {
@@ -95,6 +98,7 @@ export function imageRecord(samples: number, channels: number, framesPerPage = 2
     sheet: null,
     series: null,
     channels: 0,
+    attention: null,
   };
 }
 
@@ -123,12 +127,12 @@ export function attentionRecord(samples: number, heads: number): RecordEntry {
 /** An attention record alone in its recording. */
 export function attentionCatalog(): Catalog {
   const weights = { ...layer('attn attention', [0]), path: 'attn', kind: 'attention' };
-  return { layers: [weights], records: [attentionRecord(1, 4)], lo: null, hi: null };
+  return { ...NO_TEXTS, layers: [weights], records: [attentionRecord(1, 4)], lo: null, hi: null };
 }
 
 /** One layer per record, called a, b, c ... */
 export function catalogOf(...records: RecordEntry[]): Catalog {
-  return { layers: records.map((_, index) => layer('abcdefgh'[index], [index])), records, lo: -1, hi: 3 };
+  return { ...NO_TEXTS, layers: records.map((_, index) => layer('abcdefgh'[index], [index])), records, lo: -1, hi: 3 };
 }
 
 export function header(name: PageName, shape: [number, number, number], dtype: PageHeader['dtype'] = 'uint8'): PageHeader {

@@ -2,51 +2,11 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 
 import type { RecordEntry } from '../src/catalog';
 import { TensorImage, TensorImageModel } from '../src/tensor_image';
+import { PLOT, fakeFigure, scaleModel, scaleView } from './figure';
 import { FakeComm, catalogOf, foreign, framePage, imageRecord, listenerCount, make, picture, settled, stepped, world } from './models';
 import { colorsOf, fakeCanvas, nextFrame, pixelsOf, press } from './page';
 
 beforeEach(fakeCanvas);
-
-const PLOT = { width: 300, height: 200 };
-
-/** A bqplot LinearScale model that takes the domain it is given. */
-function scaleModel() {
-  const model = foreign({ min: null, max: null });
-  const scale = Object.assign(model, {
-    domain: [] as number[],
-    computeAndSetDomain: (values: number[]) => {
-      scale.domain = [...values];
-      model.trigger('domain_changed');
-    },
-    delDomain: vi.fn(),
-  });
-  return scale;
-}
-
-function scaleView(model: ReturnType<typeof scaleModel>, pixels: number, reverse: boolean) {
-  const at = (value: number) => ((value - model.domain[0]) / (model.domain[1] - model.domain[0])) * pixels;
-  return { model, scale: (value: number) => (reverse ? pixels - at(value) : at(value)), setRange: vi.fn(), remove: vi.fn(), on: vi.fn() };
-}
-
-function fakeFigure() {
-  const el = document.createElement('div');
-  const svg = document.createElement('div');
-  el.append(svg);
-  document.body.append(el);
-  el.getBoundingClientRect = () => new DOMRect(0, 0, 400, 300);
-  return {
-    el,
-    model: foreign({ min_aspect_ratio: 0.01, max_aspect_ratio: 100 }),
-    svg: { node: () => svg },
-    margin: { left: 60, right: 40, top: 50, bottom: 50 },
-    autoLayout: false,
-    plotareaWidth: PLOT.width,
-    plotareaHeight: PLOT.height,
-    renderHooks: {} as Record<string, () => void>,
-    padded_range: () => [0, 1],
-    relayout: vi.fn(),
-  };
-}
 
 /** Time x channel, 4 timesteps of 6 channels. */
 const overTime = (): RecordEntry => ({

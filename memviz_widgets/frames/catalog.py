@@ -1,107 +1,23 @@
 """What was recorded, as plain data for the browser: layers, records, and the geometry of their pictures.
 
-In: a cache's records. Out: a JSON-safe dict, without NaN and Inf. The TypedDicts are generated into TypeScript.
+In: a cache's records. Out: a JSON-safe dict, without NaN and Inf, of the shape that frames.entries says.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Protocol, TypedDict
+from collections.abc import Iterator
+from typing import Protocol
 
 from ..records import TensorRecord, TensorStats
-from .cell_value import float_text
-from .plan import Picture, RecordPlan, plan_record
+from .attention_heads import HEAD_KINDS, HEAD_MEASURES
+from .attention_plan import AttentionPlan, is_attention, plan_attention, rollout_chains
+from .entries import AttentionEntry, Catalog, LayerEntry, PictureEntry, RecordEntry, StatsEntry
+from .plan import Picture, plan_record
+from .record_message import record_message
+from .token_places import Texts, TokenPlace, sent_texts, token_places
 
-
-class AxisEntry(TypedDict):
-    """A slider axis: selection trait, name of the dim, size."""
-
-    trait: str
-    dim: str
-    size: int
-
-
-class PictureEntry(TypedDict):
-    """Geometry of the frames of one kind.
-
-    ``rows, cols``: cells sent. ``full_rows, full_cols``: elements of the tensor. ``pool_rows, pool_cols``: elements
-    that one cell stands for, 1 = not pooled. ``row_dim, col_dim``: names for the axes, "" = none. ``row_trait,
-    col_trait``: selection trait that rows and columns stand for, "" = none. A flat frame index is row-major over
-    ``axes``, the last fastest; page p holds frames ``p * frames_per_page ..``, ``frames`` in all.
-    """
-
-    rows: int
-    cols: int
-    full_rows: int
-    full_cols: int
-    pool_rows: int
-    pool_cols: int
-    row_dim: str
-    col_dim: str
-    row_trait: str
-    col_trait: str
-    axes: list[AxisEntry]
-    frames: int
-    frames_per_page: int
-
-
-class StatsEntry(TypedDict):
-    """Statistics of a record; None where no value is finite. ``zeros``: share 0..1 of all elements."""
-
-    min: float | None
-    max: float | None
-    mean: float | None
-    std: float | None
-    zeros: float
-    nan: int
-    posinf: int
-    neginf: int
-    count: int
-
-
-class RecordEntry(TypedDict):
-    """One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait.
-
-    ``kept``: whether the values were held when the recording ended; ``on_demand``: not held, but to be had again.
-    ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none.
-    """
-
-    shape: list[int]
-    dims: list[str]
-    dtype: str
-    nbytes: int
-    kept: bool
-    on_demand: bool
-    message: str
-    stats: StatsEntry | None
-    extents: dict[str, int]
-    frame: PictureEntry | None
-    sheet: PictureEntry | None
-    series: PictureEntry | None
-    channels: int
-
-
-class LayerEntry(TypedDict):
-    """One place in the model. ``records``: index of its record by step, then by call.
-
-    Every layer has all steps of the recording; one in which it did not run is ``[]``.
-    """
-
-    path: str
-    module_type: str
-    kind: str
-    item: str
-    label: str
-    records: list[list[int]]
-
-
-class Catalog(TypedDict):
-    """Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records."""
-
-    layers: list[LayerEntry]
-    records: list[RecordEntry]
-    lo: float | None
-    hi: float | None
+__all__ = ["Catalog", "RecordEntry", "Recorded", "build_catalog"]
 
 
 class Recorded(Protocol):
@@ -112,32 +28,28 @@ class Recorded(Protocol):
         """Every record, in the order of completion."""
         ...
 
+    @property
+    def token_texts(self) -> Texts:
+        """Texts of the tokens by sequence, sample, position."""
+        ...
+
 
 def build_catalog(cache: Recorded) -> Catalog:
     """The catalog of a cache: layers in the order of their first completion, their records by step and call."""
     records = cache.records
     stats = [record.stats for record in records if record.stats is not None]
+    entries = [_record_entry(record) for record in records]
+    for index, entry in _attention_entries(records, cache.token_texts):
+        entries[index]["attention"] = entry
     return {
         "layers": _layer_entries(records),
-        "records": [_record_entry(record) for record in records],
+        "records": entries,
         "lo": min((each.min for each in stats if each.min is not None), default=None),
         "hi": max((each.max for each in stats if each.max is not None), default=None),
+        "tokens": sent_texts(cache.token_texts, _batches(entries, len(cache.token_texts))),
+        "head_measures": list(HEAD_MEASURES),
+        "head_kinds": list(HEAD_KINDS),
     }
-
-
-def record_message(record: TensorRecord, plan: RecordPlan) -> str:
-    """What the user must know about this record, "" = nothing; several facts are joined by "; "."""
-    if not record.available:
-        return record.note or "not kept"
-    facts = [
-        record.note,
-        _emptiness(record),
-        _sameness(record),
-        _pooling(plan.frame),
-        "|z| of complex values is shown" if record.dtype.startswith("complex") else "",
-        f"index 0 of {' and '.join(plan.fixed)} is shown" if plan.fixed else "",
-    ]
-    return "; ".join(fact for fact in facts if fact)
 
 
 def _layer_entries(records: tuple[TensorRecord, ...]) -> list[LayerEntry]:
@@ -179,12 +91,62 @@ def _record_entry(record: TensorRecord) -> RecordEntry:
         "sheet": _picture_entry(plan.sheet) if shown else None,
         "series": _picture_entry(plan.series) if shown else None,
         "channels": 0 if plan.channel is None else record.shape[plan.channel],
+        "attention": None,
     }
 
 
+def _attention_entries(records: tuple[TensorRecord, ...], texts: Texts) -> Iterator[tuple[int, AttentionEntry]]:
+    """Index and entry of every record of attention weights that can be shown."""
+    growing = any(record.step for record in records)
+    chains = rollout_chains(records)
+    earlier: dict[tuple[str, str, int], int] = {}
+    for record in records:
+        if is_attention(record) and record.available:
+            layer = (record.path, record.item, record.call)
+            places = token_places(record, texts, growing=growing, earlier=earlier.get(layer, 0))
+            earlier[layer] = earlier.get(layer, 0) + record.shape[2]
+            plan = plan_attention(record.shape)
+            yield record.index, _attention_entry(record, plan, places, has_rollout=record.index in chains)
+
+
+def _attention_entry(
+    record: TensorRecord, plan: AttentionPlan, places: tuple[TokenPlace, TokenPlace], *, has_rollout: bool
+) -> AttentionEntry:
+    _, heads, queries, keys = record.shape
+    of_queries, of_keys = places
+    return {
+        "queries": queries,
+        "keys": keys,
+        "heads": heads,
+        "tiles": _geometry(plan.tiles),
+        "row": _geometry(plan.row),
+        "log": _geometry(plan.log),
+        "mean": _geometry(plan.mean),
+        "max": _geometry(plan.max),
+        "difference": _picture_entry(plan.difference),
+        "rollout": _picture_entry(plan.rollout) if has_rollout else None,
+        "query_tokens": {"sequence": of_queries.sequence, "offset": of_queries.offset},
+        "key_tokens": {"sequence": of_keys.sequence, "offset": of_keys.offset},
+    }
+
+
+def _batches(entries: list[RecordEntry], sequences: int) -> list[int]:
+    """Per sequence of texts, the most samples of a record that has it."""
+    batches = [1] * sequences
+    for entry in entries:
+        attention = entry["attention"]
+        if attention is not None:
+            for place in (attention["query_tokens"], attention["key_tokens"]):
+                if place["sequence"] >= 0:
+                    batches[place["sequence"]] = max(batches[place["sequence"]], entry["shape"][0])
+    return batches
+
+
 def _picture_entry(picture: Picture | None) -> PictureEntry | None:
-    if picture is None:
-        return None
+    return None if picture is None else _geometry(picture)
+
+
+def _geometry(picture: Picture) -> PictureEntry:
     return {
         "rows": picture.rows,
         "cols": picture.cols,
@@ -221,39 +183,3 @@ def _stats_entry(stats: TensorStats | None) -> StatsEntry | None:
 def _finite_or_none(number: float | None) -> float | None:
     """JSON has no NaN and no Inf: a sum that overflowed, say, is None."""
     return number if number is not None and math.isfinite(number) else None
-
-
-def _emptiness(record: TensorRecord) -> str:
-    if 0 not in record.shape:
-        return ""
-    return f"empty: shape ({', '.join(map(str, record.shape))}{',' if len(record.shape) == 1 else ''})"
-
-
-def _sameness(record: TensorRecord) -> str:
-    """A sentence for a record whose elements are all alike, or of which none is finite."""
-    stats = record.stats
-    if stats is None or stats.count < 2:
-        return ""
-    if stats.nan == stats.count:
-        return f"all {stats.count:,} values are NaN"
-    if stats.nan + stats.posinf + stats.neginf == stats.count:
-        return f"no value is finite: {stats.nan:,} NaN, {stats.posinf:,} +Inf, {stats.neginf:,} -Inf"
-    if stats.min is None or stats.min != stats.max or stats.nan + stats.posinf + stats.neginf:
-        return ""
-    what = "|z|" if record.dtype.startswith("complex") else "value"
-    return f"every {what} is {_number_text(stats.min, record.dtype)}"
-
-
-def _number_text(number: float, dtype: str) -> str:
-    """A statistic of a record of this dtype, written as the dtype would be."""
-    if dtype == "bool":
-        return str(bool(number))
-    if "float" in dtype or dtype.startswith("complex"):
-        return float_text(number, "float64" if dtype == "complex128" else dtype)
-    return f"{number:.0f}"
-
-
-def _pooling(picture: Picture | None) -> str:
-    if picture is None or picture.pool_rows == picture.pool_cols == 1:
-        return ""
-    return f"1 of {picture.pool_rows} x {picture.pool_cols} cells shown: largest |x|"

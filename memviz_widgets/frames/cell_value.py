@@ -20,7 +20,8 @@ class CellValue:
     """What one cell stands for.
 
     ``text``: shortest text that reads back as the same value of the tensor's dtype. ``number``: the value, ``|z|`` for
-    a complex one, None when it is not finite. ``index``: the element's index in the record, in the order of its dims.
+    a complex one, None when it is not finite. ``index``: the element's index in the record, in the order of its dims;
+    -1 where the number is over all positions of a dim (a mean over heads).
     """
 
     text: str

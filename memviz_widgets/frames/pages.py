@@ -8,11 +8,9 @@ and "histogram" look at the whole record, or at a sample of a very large one.)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,65 +19,22 @@ from ..analysis.numbers import thinned
 from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
-from .catalog import Recorded, record_message
+from .attention_maps import map_codes
+from .attention_pages import AttentionPages
+from .attention_plan import is_attention
+from .catalog import Recorded
 from .cell_value import CellValue, cell_value
+from .page import ATTENTION_KINDS, PAGE_KINDS, Page, PageKind, check_page
 from .plan import Picture, RecordPlan, plan_record
 from .pool import loudest
 from .quantise import quantise
 from .reading import pooled_frames, spread, unravel, window_of
+from .record_message import record_message
 
-PageKind = Literal["frame", "sheet", "series", "channels", "histogram"]
-PAGE_KINDS: tuple[PageKind, ...] = get_args(PageKind)
+__all__ = ["PAGE_KINDS", "Page", "PageKind", "PageSource", "ReadableCache"]
 
 MEASURED_CELLS = 2**24
 """Most elements of a held tensor that the channel measures look at, some 0.1 s: the kernel waits meanwhile."""
-
-
-def _no_range() -> npt.NDArray[np.float64]:
-    return np.empty(0, np.float64)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Page:
-    """One page, on the CPU.
-
-    ``cells``, of shape (n, rows, cols): uint8 codes for "frame" and "sheet", float32 values for "series" and
-    "channels", float64 counts for "histogram". ``lows``, ``highs``: float64 range per frame; the outer edges of a
-    histogram; else empty. ``sampled``: whether a measure skipped values of a record too large to look at all of them.
-    """
-
-    record: int
-    kind: PageKind
-    page: int
-    cells: npt.NDArray[Any]
-    lows: npt.NDArray[np.float64] = field(default_factory=_no_range)
-    highs: npt.NDArray[np.float64] = field(default_factory=_no_range)
-    sampled: bool = False
-
-    @property
-    def dtype(self) -> str:
-        """Name of the dtype of ``data``."""
-        return str(self.cells.dtype)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, rows, cols)."""
-        return self.cells.shape
-
-    @property
-    def data(self) -> memoryview:
-        """The bytes of ``cells``, little endian, without a copy."""
-        return _bytes_of(self.cells)
-
-    @property
-    def lo(self) -> memoryview:
-        """The bytes of ``lows``."""
-        return _bytes_of(self.lows)
-
-    @property
-    def hi(self) -> memoryview:
-        """The bytes of ``highs``."""
-        return _bytes_of(self.highs)
 
 
 class ReadableCache(Recorded, Protocol):
@@ -105,10 +60,12 @@ class PageSource:
 
     def __init__(self, cache: ReadableCache) -> None:
         self._cache: ReadableCache | None = cache
+        self._attention = AttentionPages()
 
     def close(self) -> None:
         """Let go of the cache, which stays open; every later wish is refused."""
         self._cache = None
+        self._attention = AttentionPages()
 
     @property
     def summary(self) -> str:
@@ -123,17 +80,20 @@ class PageSource:
         """
         if kind not in PAGE_KINDS:
             raise PageRefusedError(f"no page kind {kind!r}; ask for one of {', '.join(PAGE_KINDS)}.")
-        record, plan, _, values = self._open(record_index)
+        record, plan, cache = self._record(record_index)
+        if kind in ATTENTION_KINDS:
+            return self._attention.page(record, kind, page, cache)
+        values = _value_of(record, cache)
         if kind in ("channels", "histogram"):
-            _check_page(record, kind, page, 1)
+            check_page(record, kind, page, 1)
             return _measure_page(record, plan, kind, values)
         picture = {"frame": plan.frame, "sheet": plan.sheet, "series": plan.series}[kind]
         if picture is None:
             raise PageRefusedError(_nothing_text(record, kind))
-        _check_page(record, kind, page, picture.pages)
+        check_page(record, kind, page, picture.pages)
         return _picture_page(record, picture, kind, page, values)
 
-    def value(self, record_index: int, frame: int, row: int, col: int) -> CellValue:
+    def value(self, record_index: int, frame: int, row: int, col: int, kind: str = "frame") -> CellValue:
         """The exact value that a cell of a frame shows: in a pooled cell the element of largest magnitude.
 
         Args:
@@ -141,23 +101,26 @@ class PageSource:
             frame: flat frame index, 0 .. frames - 1.
             row: row of the cell as sent, 0 .. rows - 1.
             col: column of the cell as sent, 0 .. cols - 1.
+            kind: "frame", or a map of attention weights ("row", "mean", ...), whose own number it then is.
 
         Raises:
-            PageRefusedError: no such record or cell; or the record has no value.
+            PageRefusedError: no such record, kind or cell; or the record has no value.
         """
-        record, _, picture, values = self._open(record_index)
-        if not (0 <= frame < picture.frames and 0 <= row < picture.rows and 0 <= col < picture.cols):
-            raise PageRefusedError(
-                f"record {record.label!r} has frames 0 .. {picture.frames - 1} of {picture.rows} x {picture.cols} "
-                f"cells, got frame {frame}, cell ({row}, {col})."
-            )
+        record, plan, cache = self._record(record_index)
+        if kind in ATTENTION_KINDS:
+            return self._attention.value(record, kind, frame, row, col, cache)
+        picture = plan.frame
+        if kind != "frame" or picture is None:
+            raise PageRefusedError(f"no values of kind {kind!r}; ask for one of frame, {', '.join(ATTENTION_KINDS)}.")
+        picture.check_cell(record.label, frame, row, col)
+        values = _value_of(record, cache)
         window = window_of(values, picture, frame, row, col)
         in_row, in_col = divmod(loudest(window), window.shape[1])
         place = (row * picture.pool_rows + in_row, col * picture.pool_cols + in_col)
         return cell_value(window[in_row, in_col], _element_index(record, picture, frame, *place))
 
-    def _open(self, record_index: int) -> tuple[TensorRecord, RecordPlan, Picture, Tensor | LazyValue]:
-        """Record, plan, geometry of its frames, value; or a refusal."""
+    def _record(self, record_index: int) -> tuple[TensorRecord, RecordPlan, ReadableCache]:
+        """A record that can be shown, its plan, the cache; or a refusal."""
         cache = self._cache
         if cache is None or cache.closed:
             raise PageRefusedError("the recording is closed; capture again to see its values.")
@@ -168,21 +131,16 @@ class PageSource:
         plan = plan_record(record.dims, record.shape)
         if not record.available or plan.frame is None:
             raise PageRefusedError(record_message(record, plan))
-        try:
-            values = cache.value(record)
-        except MemvizError as error:
-            raise PageRefusedError(str(error)) from error
-        return record, plan, plan.frame, values.detach() if isinstance(values, Tensor) else values
+        return record, plan, cache
 
 
-def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
-    """One-dimensional view of bytes; through uint8, because ``memoryview.cast`` refuses an empty array."""
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def _check_page(record: TensorRecord, kind: PageKind, page: int, pages: int) -> None:
-    if not 0 <= page < pages:
-        raise PageRefusedError(f"record {record.label!r} has {kind} pages 0 .. {pages - 1}, got {page}.")
+def _value_of(record: TensorRecord, cache: ReadableCache) -> Tensor | LazyValue:
+    """The value of a record, or a refusal."""
+    try:
+        values = cache.value(record)
+    except MemvizError as error:
+        raise PageRefusedError(str(error)) from error
+    return values.detach() if isinstance(values, Tensor) else values
 
 
 def _nothing_text(record: TensorRecord, kind: PageKind) -> str:
@@ -200,7 +158,7 @@ def _picture_page(
     if kind == "series":
         # A copy: a page that outlives the cache must not hold the storage of one of its tensors.
         return Page(record.index, kind, page, cells.to(torch.float32, copy=True).cpu().numpy())
-    coded = quantise(cells)
+    coded = map_codes(cells, kind) if kind == "frame" and is_attention(record) else quantise(cells)
     return Page(record.index, kind, page, coded.codes, coded.lo, coded.hi)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from ..errors import PageRefusedError
 from .pool import MAX_CELLS, TILE_CELLS, window
 
 PAGE_BYTES = 512 * 1024
@@ -98,6 +99,14 @@ class Picture:
         """Number of pages."""
         return -(-self.frames // self.frames_per_page)
 
+    def check_cell(self, label: str, frame: int, row: int, col: int) -> None:
+        """Refuse a cell that is not there. Raises PageRefusedError; ``label``: that of the record."""
+        if not (0 <= frame < self.frames and 0 <= row < self.rows and 0 <= col < self.cols):
+            raise PageRefusedError(
+                f"record {label!r} has frames 0 .. {self.frames - 1} of {self.rows} x {self.cols} "
+                f"cells, got frame {frame}, cell ({row}, {col})."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class RecordPlan:
@@ -142,7 +151,7 @@ def plan_record(dims: tuple[str, ...], shape: tuple[int, ...]) -> RecordPlan:
         extents=tuple((axis.trait, axis.size) for axis in named if axis.trait),
         channel=dims.index("channel") if "channel" in dims else None,
         fixed=tuple(axis.dim for axis in fixed),
-        frame=replace(frame, frames_per_page=_frames_per_page(frame, cell_bytes=1)),
+        frame=replace(frame, frames_per_page=frames_per_page(frame, cell_bytes=1)),
         sheet=_sheet(frame),
         series=_series(frame),
     )
@@ -188,10 +197,13 @@ def _picture(
     return Picture(row, col, axes, fixed, pool_rows, pool_cols)
 
 
-def _frames_per_page(picture: Picture, cell_bytes: int) -> int:
-    """As many frames as fit ``PAGE_BYTES`` and are read from ``PAGE_ELEMENTS``, at least one."""
+def frames_per_page(picture: Picture, cell_bytes: int, read_per_frame: int = 1) -> int:
+    """As many frames as fit ``PAGE_BYTES`` and are read from ``PAGE_ELEMENTS``, at least one.
+
+    ``read_per_frame``: frames of the tensor that are read for one of the picture's.
+    """
     frame_bytes = picture.rows * picture.cols * cell_bytes + _RANGE_BYTES
-    frame_elements = picture.full_rows * picture.full_cols
+    frame_elements = picture.full_rows * picture.full_cols * read_per_frame
     return max(1, min(picture.frames, PAGE_BYTES // frame_bytes, PAGE_ELEMENTS // frame_elements))
 
 
@@ -211,7 +223,7 @@ def _sheet(frame: Picture) -> Picture | None:
     if not channels:
         return None
     tile = _picture(row, col, _in_order(axes), frame.fixed, TILE_CELLS)
-    most = min(MAX_TILES, _frames_per_page(tile, cell_bytes=1))
+    most = min(MAX_TILES, frames_per_page(tile, cell_bytes=1))
     most -= most % min(channels, most)  # whole sheets: the one in view is then a page, not the ends of two
     return replace(tile, frames_per_page=most)
 
@@ -230,4 +242,4 @@ def _series(frame: Picture) -> Picture | None:
     if time is None or not any(axis.trait == "channel" for axis in others):
         return None
     series = _picture(None, time, _in_order(others), frame.fixed, MAX_SERIES)
-    return replace(series, frames_per_page=_frames_per_page(series, cell_bytes=4))
+    return replace(series, frames_per_page=frames_per_page(series, cell_bytes=4))

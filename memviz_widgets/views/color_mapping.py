@@ -12,6 +12,7 @@ from ..errors import ColorRangeError, UnknownColormapError
 from ..frames.colormaps import colormap
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
+from .picture_choice import PictureChoice
 
 RANGE_MODES = ("auto", "frame", "layer", "all", "symmetric", "fixed")
 
@@ -45,6 +46,9 @@ class ColorMapping(Synced, Widget):
 
     selection: Any = Instance(
         Selection, help="The cursor that says which frame, layer and cache the range refers to."
+    ).tag(**widget_serialization)
+    choice: Any = Instance(
+        PictureChoice, allow_none=True, help="Which map of an attention is coloured; None: the selected record."
     ).tag(**widget_serialization)
     mode: Any = Enum(
         RANGE_MODES,

@@ -96,7 +96,8 @@ class FrameStore(Synced, Widget):
 
     def _answer_value(self, source: PageSource, content: dict[str, Any]) -> None:
         try:
-            cell = source.value(content["record"], content["frame"], content["row"], content["col"])
+            kind = content.get("kind", "frame")
+            cell = source.value(content["record"], content["frame"], content["row"], content["col"], kind)
         except MemvizError as error:
             self.send({"type": "refused", "id": content["id"], "message": str(error)})
             return

@@ -9,6 +9,7 @@ from traitlets import Instance, Unicode
 
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
+from .picture_choice import PictureChoice
 
 
 @register
@@ -27,3 +28,6 @@ class RecordLine(Synced, DOMWidget):
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
     selection: Any = Instance(Selection, help="The cursor whose record is described.").tag(**widget_serialization)
+    choice: Any = Instance(
+        PictureChoice, allow_none=True, help="Says whose record is described in its place; None = the selected one."
+    ).tag(**widget_serialization)

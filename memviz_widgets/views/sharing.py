@@ -52,3 +52,9 @@ def leave(cache: ActivationCache, selection: Selection) -> None:
         del _SHARED[cache]
         shared.selection.close()
         shared.store.close()
+
+
+def is_alone(cache: ActivationCache) -> bool:
+    """Whether one view, and no other, uses what is shared for this cache."""
+    shared = _SHARED.get(cache)
+    return shared is not None and shared.users == 1

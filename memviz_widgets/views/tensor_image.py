@@ -15,6 +15,7 @@ from traittypes import Array
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 from .color_mapping import ColorMapping
+from .picture_choice import PictureChoice
 
 
 @register
@@ -22,7 +23,8 @@ class TensorImage(Synced, bqplot.Mark):
     """One frame of the selected record as an image; lives in a ``bqplot.Figure`` with two ``bqplot.LinearScale``.
 
     Rows go down when the y scale has ``reverse=True`` (the convention of images), up otherwise. Cell (r, c) covers
-    r - 0.5 .. r + 0.5 and c - 0.5 .. c + 0.5 in units of the tensor's indices, also when the frame is pooled.
+    r - 0.5 .. r + 0.5 and c - 0.5 .. c + 0.5 in units of the tensor's indices, also when the frame is pooled. Where the
+    cache has tokens for a side of an attention, they stand on its axis, and the figure's margin grows to hold them.
     """
 
     _model_name = Unicode("TensorImageModel").tag(sync=True)
@@ -36,11 +38,14 @@ class TensorImage(Synced, bqplot.Mark):
         **widget_serialization
     )
     colors: Any = Instance(ColorMapping, help="Colour range and map.").tag(**widget_serialization)
+    choice: Any = Instance(
+        PictureChoice, allow_none=True, help="Which map of an attention is drawn; None: the selected record."
+    ).tag(**widget_serialization)
     x_axis: Any = Instance(
-        bqplot.Axis, allow_none=True, help="Axis whose label and integer ticks follow the picture's columns."
+        bqplot.Axis, allow_none=True, help="Axis whose label and ticks (indices or tokens) follow the columns."
     ).tag(**widget_serialization)
     y_axis: Any = Instance(
-        bqplot.Axis, allow_none=True, help="Axis whose label and integer ticks follow the picture's rows."
+        bqplot.Axis, allow_none=True, help="Axis whose label and ticks (indices or tokens) follow the rows."
     ).tag(**widget_serialization)
     readout: Any = Bool(True, help="Show indices and value of the cell under the pointer or the keyboard cursor.")
     x: Any = (

@@ -28,6 +28,13 @@ def pixels_of(values: np.ndarray, vmin: float, vmax: float, colormap: str) -> np
     return np.take(table_of(lo, hi, vmin, vmax, colormap), codes, axis=0)
 
 
+def attention_pixels(weights: np.ndarray) -> np.ndarray:
+    """RGBA of weights over 0 .. 1; nothing where a weight is exactly 0."""
+    pixels = pixels_of(np.where(weights == 0, -np.inf, weights), 0.0, 1.0, "viridis")
+    pixels[weights == 0] = 0
+    return pixels
+
+
 def table_of(lo: float, hi: float, vmin: float, vmax: float, colormap: str) -> np.ndarray:
     """RGBA of every code, (256, 4) uint8."""
     maps = json.loads((files("memviz_widgets.frames") / "colormaps.json").read_text())

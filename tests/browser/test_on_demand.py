@@ -10,7 +10,7 @@ import torch
 
 from ..real_models import minilm, onet
 from .jupyter_lab import Notebook
-from .reference import pixels_of
+from .reference import attention_pixels
 from .test_real_models import assert_shows, go_to_channel, go_to_layer, labels, plain_outputs
 
 ONET_CELL = """from tests.real_models import onet
@@ -51,8 +51,8 @@ def test_a_layer_over_the_budget_is_drawn_when_looked_at(open_notebook: Callable
 
 def test_a_layer_that_is_not_reproducible_shows_no_picture(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook(ONET_CELL)
-    position = labels(notebook).index("conv4")
-    notebook.execute("_ = torch.nn.init.ones_(model.conv1.weight)")
+    position = labels(notebook).index("conv3")
+    notebook.execute("_ = torch.nn.init.ones_(model.conv3.weight)")
     go_to_layer(notebook, position)
     sentence = "is not reproducible: captured values were dropped"
     notebook.page.wait_for_function(
@@ -76,7 +76,7 @@ def test_attention_of_a_model_as_it_was_loaded(open_notebook: Callable[..., Note
     notebook.execute(f"explorer.selection.layer = {position}; explorer.selection.head = 5")
     record = int(notebook.evaluate(f"explorer.selection.store.catalog['layers'][{position}]['records'][0][0]"))
     notebook.wait_painted(record, 5)
-    expected = pixels_of(weights.astype(np.float32), 0.0, 1.0, "viridis")
+    expected = attention_pixels(weights.astype(np.float32))
     np.testing.assert_array_equal(notebook.pixels(), expected)
 
 

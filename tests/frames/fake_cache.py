@@ -84,6 +84,7 @@ class FakeCache:
         self.records = tuple(record_of(values, items[index][1], index) for index, values in enumerate(tensors))
         self.closed = False
         self.summary = "8 B recorded, all kept"
+        self.token_texts: list[list[list[str]]] = []
         self.remarks: tuple[str, ...] = ()
         self.opaque: dict[str, str] = {}
 

@@ -98,7 +98,8 @@ def test_range_is_finite_and_over_all_records() -> None:
 
 
 def test_catalog_of_nothing() -> None:
-    assert build_catalog(FakeCache()) == {"layers": [], "records": [], "lo": None, "hi": None}
+    catalog = build_catalog(FakeCache())
+    assert (catalog["layers"], catalog["records"], catalog["lo"], catalog["hi"]) == ([], [], None, None)
 
 
 MESSAGES = [

@@ -18,7 +18,7 @@ from torch import nn
 import memviz_widgets as mv
 from memviz_widgets.errors import ClosedError, SelectionError, SourceError, UnknownOptionError
 from memviz_widgets.synced import Synced
-from memviz_widgets.views.activation_explorer import _axes_in_use
+from memviz_widgets.views.explorer import axes_in_use
 from memviz_widgets.views.lifecycle import widgets_below
 
 Make = Callable[..., mv.ActivationExplorer]
@@ -51,9 +51,9 @@ def test_step_slider_appears_when_the_model_ran_more_than_once(make_explorer: Ma
     explorer = make_explorer()
     catalog = explorer.selection.store.catalog
     layers = [{**layer, "records": [*layer["records"], []]} for layer in catalog["layers"]]
-    assert "step" not in _axes_in_use(explorer.selection)
+    assert "step" not in axes_in_use(explorer.selection)
     explorer.selection.store.catalog = {**catalog, "layers": layers}
-    assert _axes_in_use(explorer.selection) == ["sample", "step"]
+    assert axes_in_use(explorer.selection) == ["sample", "step"]
 
 
 def test_each_axis_has_a_play_button(make_explorer: Make) -> None:

@@ -66,6 +66,18 @@ def test_value_answer_is_the_tensors_number(answers: Callable[..., Any], make_ex
     assert answer == {"type": "value", "id": 3, **said}
 
 
+def test_value_answer_is_that_of_the_kind_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FrameStore(mv.ActivationCache.from_attentions([torch.tensor([[[[1.0, 0.0]], [[0.25, 0.75]]]])]))
+    sent: list[Any] = []
+    monkeypatch.setattr(store, "send", lambda content, buffers=None: sent.append(content))
+    for kind, frame in (("difference", 1), ("max", 0), ("heads", 0)):
+        message = {"type": "value", "id": 1, "record": 0, "frame": frame, "row": 0, "col": 1, "kind": kind}
+        store._handle_custom_msg(message, [])
+    store.close()
+    expected = [("value", -0.75), ("value", 0.75), ("refused", None)]
+    assert [(answer["type"], answer.get("number")) for answer in sent] == expected
+
+
 def test_page_that_fails_is_refused_shown_and_does_not_hold_back_others(
     answers: Callable[..., Any], make_explorer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

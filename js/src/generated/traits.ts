@@ -3,14 +3,14 @@
 import type { WidgetModel } from '@jupyter-widgets/base';
 import type { PageState } from '../pages';
 import type { FrameStoreModel } from '../frame_store';
+import type { OverlayPicture } from '../overlay_picture';
 import type { Catalog } from './catalog';
 import type { ColorMappingModel } from '../color_mapping';
+import type { PictureChoiceModel } from '../picture_choice';
 import type { SelectionModel } from '../selection';
 
 /** State of ActivationExplorer, one field per trait of memviz_widgets' ActivationExplorer. */
 export interface ActivationExplorerState {
-  /** The cursor of this view: layer, channel, time ... read, set, observe. */
-  selection: SelectionModel;
 }
 
 export function activationExplorerDefaults() {
@@ -21,7 +21,42 @@ export function activationExplorerDefaults() {
     _view_name: 'ActivationExplorerView',
     _view_module: 'memviz-widgets',
     _view_module_version: '^0.1.0',
+  };
+}
+
+/** State of AttentionExplorer, one field per trait of memviz_widgets' AttentionExplorer. */
+export interface AttentionExplorerState {
+  /** Which map of the selected attention is drawn. */
+  choice: PictureChoiceModel;
+}
+
+export function attentionExplorerDefaults() {
+  return {
+    _model_name: 'AttentionExplorerModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'AttentionExplorerView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    choice: null,
+  };
+}
+
+/** State of AttentionLayerLink, one field per trait of memviz_widgets' AttentionLayerLink. */
+export interface AttentionLayerLinkState {
+  /** The cursor whose layer is shown and set. */
+  selection: SelectionModel;
+  /** The dropdown, one option per attention layer. */
+  control: WidgetModel;
+}
+
+export function attentionLayerLinkDefaults() {
+  return {
+    _model_name: 'AttentionLayerLinkModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
     selection: null,
+    control: null,
   };
 }
 
@@ -140,6 +175,8 @@ export function colorBarDefaults() {
 export interface ColorMappingState {
   /** The cursor that says which frame, layer and cache the range refers to. */
   selection: SelectionModel;
+  /** Which map of an attention is coloured; None: the selected record. */
+  choice: PictureChoiceModel | null;
   /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer, all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
   mode: 'auto' | 'frame' | 'layer' | 'all' | 'symmetric' | 'fixed';
   /** Value of the first colour when mode is 'fixed', in units of the tensor. */
@@ -156,6 +193,7 @@ export function colorMappingDefaults() {
     _model_module: 'memviz-widgets',
     _model_module_version: '^0.1.0',
     selection: null,
+    choice: null,
     mode: 'auto',
     vmin: 0.0,
     vmax: 1.0,
@@ -190,6 +228,18 @@ export function contactSheetDefaults() {
   };
 }
 
+/** State of Explorer, one field per trait of memviz_widgets' Explorer. */
+export interface ExplorerState {
+  /** The cursor of this view: layer, channel, time ... read, set, observe. */
+  selection: SelectionModel;
+}
+
+export function explorerDefaults() {
+  return {
+    selection: null,
+  };
+}
+
 /** State of FrameStore, one field per trait of memviz_widgets' FrameStore. */
 export interface FrameStoreState {
   /** What was recorded: layers, records with shape, dims and statistics (frames.catalog.Catalog). */
@@ -220,6 +270,63 @@ export function frameStoreDefaults() {
   };
 }
 
+/** State of HeadGrid, one field per trait of memviz_widgets' HeadGrid. */
+export interface HeadGridState {
+  /** The cursor; a click on a map sets its layer and head. */
+  selection: SelectionModel;
+  /** Order of the heads in each layer: index, or largest first by entropy (0..1 of what uniform attention has), distance (mean, in tokens), sink (share of attention on the first key, 0..1), induction (share on what followed the same token earlier, 0..1); what has no value comes last. */
+  order: 'index' | 'entropy' | 'distance' | 'sink' | 'induction';
+}
+
+export function headGridDefaults() {
+  return {
+    _model_name: 'HeadGridModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'HeadGridView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    order: 'index',
+  };
+}
+
+/** State of ImageOverlay, one field per trait of memviz_widgets' ImageOverlay. */
+export interface ImageOverlayState {
+  /** The cursor; a click sets its query or key and attention layer. */
+  selection: SelectionModel;
+  /** Which map of the weights is shown; None: the weights of the head. */
+  choice: PictureChoiceModel | null;
+  /** The picture of each sample: png (bytes), width and height in pixels, note on its values; set by image=. */
+  pictures: OverlayPicture[];
+  /** How strongly the weights cover the picture, 0 .. 1. */
+  opacity: number;
+  /** Rows of patches; 0: inferred. */
+  rows: number;
+  /** Columns of patches; 0: inferred. */
+  cols: number;
+  /** Tokens before the first patch (class, registers); 0: inferred. */
+  extra: number;
+}
+
+export function imageOverlayDefaults() {
+  return {
+    _model_name: 'ImageOverlayModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'ImageOverlayView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    choice: null,
+    pictures: [],
+    opacity: 0.6,
+    rows: 0,
+    cols: 0,
+    extra: 0,
+  };
+}
+
 /** State of LayerPicker, one field per trait of memviz_widgets' LayerPicker. */
 export interface LayerPickerState {
   /** The cursor whose layer is named and set. */
@@ -238,10 +345,33 @@ export function layerPickerDefaults() {
   };
 }
 
+/** State of PictureChoice, one field per trait of memviz_widgets' PictureChoice. */
+export interface PictureChoiceState {
+  /** The cursor: which attention, sample and head. */
+  selection: SelectionModel;
+  /** The map: weights of the selected head, row (in shares of the largest weight of each row), log (colours by the logarithm of the weight), mean or max over the heads, difference (selected head minus other_head), rollout (from the first attention layer to this one). */
+  kind: 'weights' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout';
+  /** The head that is subtracted in a difference, 0 = first; the last where there are fewer. */
+  other_head: number;
+}
+
+export function pictureChoiceDefaults() {
+  return {
+    _model_name: 'PictureChoiceModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    selection: null,
+    kind: 'weights',
+    other_head: 0,
+  };
+}
+
 /** State of RecordLine, one field per trait of memviz_widgets' RecordLine. */
 export interface RecordLineState {
   /** The cursor whose record is described. */
   selection: SelectionModel;
+  /** Says whose record is described in its place; None = the selected one. */
+  choice: PictureChoiceModel | null;
 }
 
 export function recordLineDefaults() {
@@ -253,6 +383,7 @@ export function recordLineDefaults() {
     _view_module: 'memviz-widgets',
     _view_module_version: '^0.1.0',
     selection: null,
+    choice: null,
   };
 }
 
@@ -316,9 +447,11 @@ export interface TensorImageState {
   selection: SelectionModel;
   /** Colour range and map. */
   colors: ColorMappingModel;
-  /** Axis whose label and integer ticks follow the picture's columns. */
+  /** Which map of an attention is drawn; None: the selected record. */
+  choice: PictureChoiceModel | null;
+  /** Axis whose label and ticks (indices or tokens) follow the columns. */
   x_axis: WidgetModel | null;
-  /** Axis whose label and integer ticks follow the picture's rows. */
+  /** Axis whose label and ticks (indices or tokens) follow the rows. */
   y_axis: WidgetModel | null;
   /** Show indices and value of the cell under the pointer or the keyboard cursor. */
   readout: boolean;
@@ -340,11 +473,60 @@ export function tensorImageDefaults() {
     _view_module_version: '^0.1.0',
     selection: null,
     colors: null,
+    choice: null,
     x_axis: null,
     y_axis: null,
     readout: true,
     x: [-0.5, 0.5],
     y: [-0.5, 0.5],
     scales_metadata: {x: {orientation: 'horizontal', dimension: 'x'}, y: {orientation: 'vertical', dimension: 'y'}},
+  };
+}
+
+/** State of TokenLines, one field per trait of memviz_widgets' TokenLines. */
+export interface TokenLinesState {
+  /** The cursor; a click sets its query or key and attention layer. */
+  selection: SelectionModel;
+  /** Which map of the weights is drawn; None: the weights of the head. */
+  choice: PictureChoiceModel | null;
+  /** Least |weight| that gets a line, 0 .. 1. */
+  threshold: number;
+}
+
+export function tokenLinesDefaults() {
+  return {
+    _model_name: 'TokenLinesModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'TokenLinesView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    choice: null,
+    threshold: 0.1,
+  };
+}
+
+/** State of TokenView, one field per trait of memviz_widgets' TokenView. */
+export interface TokenViewState {
+  /** The cursor; a click sets its query (or key) and attention layer. */
+  selection: SelectionModel;
+  /** Which map of the weights is read; None: the weights of the head. */
+  choice: PictureChoiceModel | null;
+  /** What is shown: from (the weights from the selected query to every key) or to (those that every query gives the selected key). */
+  direction: 'from' | 'to';
+}
+
+export function tokenViewDefaults() {
+  return {
+    _model_name: 'TokenViewModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'TokenViewView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    choice: null,
+    direction: 'from',
   };
 }

@@ -1,0 +1,44 @@
+/** Bands: thin frames around cells, rows and columns of a picture, so that they show on light and dark cells alike. */
+
+import type { PictureEntry } from './catalog';
+import { pictureBox } from './paint';
+import type { Box } from './paint';
+import { indexAlong } from './picture_axes';
+import type { SelectionModel } from './selection';
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+/** What a band is around, and where it lies in the plot. */
+export type Band = [name: string, box: Box];
+type ToPixels = (value: number) => number;
+
+/** Bands around the selected row and column, where the picture shows an axis of the selection. */
+export function selectedBands(picture: PictureEntry, selection: SelectionModel, toX: ToPixels, toY: ToPixels): Band[] {
+  const bands: Band[] = [];
+  if (picture.row_trait && picture.full_rows > 1) {
+    const row = indexAlong(selection, picture.row_trait, picture.full_rows);
+    bands.push(['row', pictureBox(toX, (v) => toY(v + row), 1, picture.full_cols)]);
+  }
+  if (picture.col_trait && picture.full_cols > 1) {
+    const col = indexAlong(selection, picture.col_trait, picture.full_cols);
+    bands.push(['column', pictureBox((v) => toX(v + col), toY, picture.full_rows, 1)]);
+  }
+  return bands;
+}
+
+/** One rectangle with a halo per band, in place of those that were there. */
+export function drawBands(group: Element, bands: Band[]): void {
+  group.querySelectorAll('.memviz-band').forEach((band) => band.remove());
+  for (const [name, box] of bands) {
+    for (const stroke of ['halo', 'line']) {
+      const rect = document.createElementNS(SVG, 'rect');
+      rect.setAttribute('class', `memviz-band memviz-band-${stroke}`);
+      rect.dataset.axis = name;
+      rect.setAttribute('x', String(box.left));
+      rect.setAttribute('y', String(box.top));
+      rect.setAttribute('width', String(Math.max(1, box.width)));
+      rect.setAttribute('height', String(Math.max(1, box.height)));
+      group.append(rect);
+    }
+  }
+}

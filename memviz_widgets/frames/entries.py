@@ -1,0 +1,138 @@
+"""What the browser is told of a recording: the shape of the catalog, generated into TypeScript.
+
+In: nothing. Out: TypedDicts, JSON-safe, without NaN and Inf.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class AxisEntry(TypedDict):
+    """A slider axis: selection trait, name of the dim, size."""
+
+    trait: str
+    dim: str
+    size: int
+
+
+class PictureEntry(TypedDict):
+    """Geometry of the frames of one kind.
+
+    ``rows, cols``: cells sent. ``full_rows, full_cols``: elements of the tensor. ``pool_rows, pool_cols``: elements
+    that one cell stands for, 1 = not pooled. ``row_dim, col_dim``: names for the axes, "" = none. ``row_trait,
+    col_trait``: selection trait that rows and columns stand for, "" = none. A flat frame index is row-major over
+    ``axes``, the last fastest; page p holds frames ``p * frames_per_page ..``, ``frames`` in all.
+    """
+
+    rows: int
+    cols: int
+    full_rows: int
+    full_cols: int
+    pool_rows: int
+    pool_cols: int
+    row_dim: str
+    col_dim: str
+    row_trait: str
+    col_trait: str
+    axes: list[AxisEntry]
+    frames: int
+    frames_per_page: int
+
+
+class StatsEntry(TypedDict):
+    """Statistics of a record; None where no value is finite. ``zeros``: share 0..1 of all elements."""
+
+    min: float | None
+    max: float | None
+    mean: float | None
+    std: float | None
+    zeros: float
+    nan: int
+    posinf: int
+    neginf: int
+    count: int
+
+
+class TokensEntry(TypedDict):
+    """Which texts stand along an axis: position ``i`` is ``tokens[sequence][sample][i + offset]``; -1 = no texts."""
+
+    sequence: int
+    offset: int
+
+
+class AttentionEntry(TypedDict):
+    """What can be shown of a record of attention weights, beside its frames.
+
+    ``queries, keys, heads``: sizes. ``tiles``: the map of each head made small, ``axes`` sample and head. ``row``: each
+    row in shares of its largest weight. ``log``: log10 of the weights. ``mean``, ``max``: over the heads, ``axes``
+    sample. ``difference``: head minus other, ``axes`` sample, head, other; None with one head. ``rollout``: attention
+    rollout from the first layer to this one, None where the layers do not follow on each other. The codes of all but
+    "difference" have 253 for a weight that is exactly 0: masked, or never given.
+    """
+
+    queries: int
+    keys: int
+    heads: int
+    tiles: PictureEntry
+    row: PictureEntry
+    log: PictureEntry
+    mean: PictureEntry
+    max: PictureEntry
+    difference: PictureEntry | None
+    rollout: PictureEntry | None
+    query_tokens: TokensEntry
+    key_tokens: TokensEntry
+
+
+class RecordEntry(TypedDict):
+    """One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait.
+
+    ``kept``: whether the values were held when the recording ended; ``on_demand``: not held, but to be had again.
+    ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none.
+    """
+
+    shape: list[int]
+    dims: list[str]
+    dtype: str
+    nbytes: int
+    kept: bool
+    on_demand: bool
+    message: str
+    stats: StatsEntry | None
+    extents: dict[str, int]
+    frame: PictureEntry | None
+    sheet: PictureEntry | None
+    series: PictureEntry | None
+    channels: int
+    attention: AttentionEntry | None
+
+
+class LayerEntry(TypedDict):
+    """One place in the model. ``records``: index of its record by step, then by call.
+
+    Every layer has all steps of the recording; one in which it did not run is ``[]``.
+    """
+
+    path: str
+    module_type: str
+    kind: str
+    item: str
+    label: str
+    records: list[list[int]]
+
+
+class Catalog(TypedDict):
+    """Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records.
+
+    ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page.
+    ``head_kinds``: what the row "kind" counts, from 0; -1 there = none.
+    """
+
+    layers: list[LayerEntry]
+    records: list[RecordEntry]
+    lo: float | None
+    hi: float | None
+    tokens: list[list[list[str]]]
+    head_measures: list[str]
+    head_kinds: list[str]

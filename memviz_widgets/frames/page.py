@@ -1,0 +1,82 @@
+"""Page: a piece of a record as it goes to the browser, and the kinds of them.
+
+In: an array with its ranges. Out: the same as bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PageRefusedError
+from ..records import TensorRecord
+
+PageKind = Literal[
+    "frame", "sheet", "series", "channels", "histogram",
+    "tiles", "row", "log", "mean", "max", "difference", "rollout", "heads",
+]  # fmt: skip
+PAGE_KINDS: tuple[PageKind, ...] = get_args(PageKind)
+
+ATTENTION_KINDS = PAGE_KINDS[PAGE_KINDS.index("tiles") :]
+"""Pages that only records of attention weights have."""
+
+
+def _no_range() -> npt.NDArray[np.float64]:
+    return np.empty(0, np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """One page, on the CPU.
+
+    ``cells``, of shape (n, rows, cols): uint8 codes for frames, tiles and maps, float32 values for "series", "channels"
+    and "heads", float64 counts for "histogram". ``lows``, ``highs``: float64 range per frame; the outer edges of a
+    histogram; else empty. ``sampled``: whether values of a record too large to look at all of them were left out.
+    """
+
+    record: int
+    kind: PageKind
+    page: int
+    cells: npt.NDArray[Any]
+    lows: npt.NDArray[np.float64] = field(default_factory=_no_range)
+    highs: npt.NDArray[np.float64] = field(default_factory=_no_range)
+    sampled: bool = False
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype of ``data``."""
+        return str(self.cells.dtype)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, rows, cols)."""
+        return self.cells.shape
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes of ``cells``, little endian, without a copy."""
+        return _bytes_of(self.cells)
+
+    @property
+    def lo(self) -> memoryview:
+        """The bytes of ``lows``."""
+        return _bytes_of(self.lows)
+
+    @property
+    def hi(self) -> memoryview:
+        """The bytes of ``highs``."""
+        return _bytes_of(self.highs)
+
+
+def check_page(record: TensorRecord, kind: PageKind, page: int, pages: int) -> None:
+    """Refuse the number of a page that is not there."""
+    if not 0 <= page < pages:
+        raise PageRefusedError(f"record {record.label!r} has {kind} pages 0 .. {pages - 1}, got {page}.")
+
+
+def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
+    """One-dimensional view of bytes; through uint8, because ``memoryview.cast`` refuses an empty array."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
