@@ -58,6 +58,8 @@ PRODUCTS = {
     **_named(["matmul"], torch.linalg),
 }
 """Functions that may multiply weights with values."""
+SUMS = _named(["sum"], torch, Tensor)
+"""Functions that may add up values that were multiplied by weights one by one."""
 
 
 _HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads")
@@ -109,6 +111,7 @@ class Followed:
         key_axis: -1, or -2 when it was transposed.
         shape_4: The last shape of rank 4 that the weights had, () if none.
         undropped: The weights before a dropout, None if there was none.
+        weights: The weights, keys last, where the tensor is their elementwise product with the values; else None.
         note: A sentence about the weights.
     """
 
@@ -116,6 +119,7 @@ class Followed:
     key_axis: int = -1
     shape_4: tuple[int, ...] = ()
     undropped: Tensor | None = None
+    weights: Tensor | None = None
     note: str = ""
 
 
@@ -141,12 +145,14 @@ class SoftmaxWatch:
         """Look at a call that has returned; the weights, if it was a product of weights and values.
 
         Args:
-            func: A function of SOFTMAXES, STEPS or PRODUCTS.
+            func: A function of SOFTMAXES, STEPS, PRODUCTS or SUMS.
             args, kwargs, result: Of the call.
             caller: The module call that made it.
         """
         if func in PRODUCTS:
             return self._product(PRODUCTS[func], args, kwargs, caller)
+        if func in SUMS:
+            return self._sum(args, kwargs, caller)
         if isinstance(result, Tensor) and result.is_floating_point() and not result.is_nested:
             if func in SOFTMAXES:
                 self._softmax(args, kwargs, result, caller)
@@ -172,7 +178,7 @@ class SoftmaxWatch:
                 self._changed(bool(self._followed))
 
         followed.reference = weakref.ref(tensor, forget)
-        if tensor.dim() == 4 and followed.key_axis == -1:
+        if tensor.dim() == 4 and followed.key_axis == -1 and followed.weights is None:
             followed.shape_4 = tuple(tensor.shape)
         self._followed[address] = followed
         self._changed(True)
@@ -194,6 +200,12 @@ class SoftmaxWatch:
         if result is source:
             if name == "dropout" and kwargs.get("inplace") and kwargs.get("p") and kwargs.get("training"):
                 before.note = "after dropout, which overwrote the weights"
+            return
+        if before.weights is not None:
+            return  # a product that goes elsewhere before it is added up
+        weighed = next((value for value in (*args, *kwargs.values()) if value is not source), None)
+        if name == "mul" and isinstance(weighed, Tensor) and _weighs_values(source, before.key_axis, result):
+            self._follow(result, replace(before, weights=_as_rows(source, weighed, before.key_axis)))
             return
         axis = _moved_key_axis(name, args, kwargs, source.dim(), before.key_axis)
         if axis is None or not _still_weights(name, source, result, before.key_axis, axis):
@@ -221,6 +233,19 @@ class SoftmaxWatch:
             return self._found(weights, followed, caller)
         return None
 
+    def _sum(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: Caller) -> Found | None:
+        """The weights, if their product with the values is added up over the keys."""
+        product = args[0] if args else kwargs.get("input")
+        followed = self._of(product)
+        if followed is None or followed.weights is None or not isinstance(product, Tensor):
+            return None
+        dims = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else None))
+        [dim] = dims if isinstance(dims, (tuple, list)) and len(dims) == 1 else [dims]
+        if not isinstance(dim, int) or dim % product.dim() - product.dim() != followed.key_axis:
+            return None
+        del self._followed[id(product)]
+        return self._found(followed.weights, replace(followed, key_axis=-1), caller)
+
     def _einsum(self, args: tuple[Any, ...], caller: Caller) -> Found | None:
         operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
         if not isinstance(args[0], str) or len(operands) != 2:
@@ -237,7 +262,7 @@ class SoftmaxWatch:
 
     def _found(self, used: Tensor, followed: Followed, caller: Caller, order: list[int | None] | None = None) -> Found:
         """The weights as (B, N, Q, K). ``order``: the axes of ``used`` as batch..., query, key; None = a new axis."""
-        del self._followed[id(used)]  # values and positions may both be multiplied: once is enough
+        self._followed.pop(id(used), None)  # values and positions may both be multiplied: once is enough
         value = used if followed.undropped is None else followed.undropped
         if order is not None:
             value = value.reshape(used.shape).permute([axis for axis in order if axis is not None])
@@ -255,6 +280,8 @@ def _moved_key_axis(
     name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], rank: int, key_axis: int
 ) -> int | None:
     """Where the axis of the keys is after a step: -1 or -2; None when it is elsewhere."""
+    if name == "unsqueeze" or (name == "getitem" and None in _entries(args[1])):
+        return _key_axis_among_new(name, args, kwargs, rank, key_axis)
     if name not in ("transpose", "swapaxes", "swapdims", "permute", "mT"):
         return key_axis
     order = list(range(rank))
@@ -269,11 +296,56 @@ def _moved_key_axis(
     return place if place in (-1, -2) else None
 
 
+def _entries(index: Any) -> list[Any]:
+    """The entries of an index; Ellipsis and None by identity, since a tensor has an equality of its own."""
+    entries = index if isinstance(index, tuple) else (index,)
+    return [each if each is None or each is ... or isinstance(each, slice) else 0 for each in entries]
+
+
+def _key_axis_among_new(
+    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], rank: int, key_axis: int
+) -> int | None:
+    """Where the axis of the keys is when new axes of size 1 have come in: -1 or -2; None when it is elsewhere."""
+    order: list[int | None] = list(range(rank))
+    if name == "unsqueeze":
+        order.insert(int(args[1] if len(args) > 1 else kwargs["dim"]) % (rank + 1), None)
+    else:
+        entries = _entries(args[1])
+        if any(each == 0 or (isinstance(each, slice) and each != slice(None)) for each in entries):
+            return None
+        taken = sum(isinstance(each, slice) for each in entries)
+        order, axis = [], 0
+        for each in entries:
+            count = rank - taken if each is ... else int(each is not None)
+            order += [None] if each is None else list(range(axis, axis + count))
+            axis += count
+        order += range(axis, rank)
+    place = order.index(rank + key_axis) - len(order)
+    return place if place in (-1, -2) else None
+
+
+def _weighs_values(weights: Tensor, key_axis: int, product: Tensor) -> bool:
+    """Whether weights with an axis of size 1 beside their keys became as wide as the values that they multiply."""
+    width_axis = -3 - key_axis  # the other one of the last two
+    if weights.dim() < 2 or weights.dim() != product.dim() or weights.shape[width_axis] != 1:
+        return False
+    return product.shape[width_axis] > 1 and product.shape[key_axis] == weights.shape[key_axis]
+
+
+def _as_rows(weights: Tensor, values: Tensor, key_axis: int) -> Tensor:
+    """Weights (..., K, 1) or (..., 1, K) as (..., query, key). The axis before is queries if these share the values."""
+    width_axis = -3 - key_axis
+    shared = values.dim() < 3 or values.shape[-3] == 1
+    if weights.dim() >= 3 and weights.shape[-3] > 1 and shared:
+        return weights.squeeze(width_axis)
+    return weights if key_axis == -1 else weights.transpose(-1, -2)
+
+
 def _still_weights(name: str, before: Tensor, after: Tensor, key_axis: int, new_key_axis: int) -> bool:
     """Whether a step left one number per query and key. Indexing may cut keys off (an attention sink, padding)."""
     if after.dim() < 2:
         return False
-    if name == "getitem":
+    if name == "getitem" and after.dim() <= before.dim():
         return after.dim() == before.dim() and after.shape[:-1] == before.shape[:-1] and key_axis == -1
     return after.numel() == before.numel() and after.shape[new_key_axis] == before.shape[key_axis]
 

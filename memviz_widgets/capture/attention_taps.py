@@ -18,7 +18,7 @@ from torch.nn.functional import multi_head_attention_forward
 from .attention import QueryKey
 from .attention_mha import forward_weights, fused_weights
 from .attention_sdpa import UnreadableError, flex_operator, flex_weights, readable, sdpa_weights
-from .attention_softmax import PRODUCTS, SOFTMAXES, STEPS, Caller, SoftmaxWatch
+from .attention_softmax import PRODUCTS, SOFTMAXES, STEPS, SUMS, Caller, SoftmaxWatch
 from .function_mode import TapsMode, push, take_off, unnoticed
 
 Reader = Callable[[tuple[Any, ...], Mapping[str, Any]], QueryKey]
@@ -48,7 +48,7 @@ WEIGHED = frozenset(
 )
 """Functions that take weights; for telling where those of a module went that was never called."""
 _ALWAYS = frozenset((*_CALLS, *SOFTMAXES, *WEIGHED))
-_STEPS = frozenset((*STEPS, *PRODUCTS))
+_STEPS = frozenset((*STEPS, *PRODUCTS, *SUMS))
 
 
 class AttentionTaps:

@@ -66,6 +66,9 @@ def test_every_softmax_is_seen(softmax: Callable[[Tensor], Tensor]) -> None:
         lambda w, v: v.transpose(-1, -2) @ w.transpose(-1, -2),
         lambda w, v: v.mT @ w.mT,
         lambda w, v: v.permute(0, 1, 3, 2) @ w.permute(0, 1, 3, 2),
+        lambda w, v: (w[..., None] * v[:, :, None]).sum(-2),
+        lambda w, v: (v[:, :, None].mT * w.unsqueeze(-2)).sum(-1),
+        lambda w, v: torch.sum(v[:, :, None] * w.unsqueeze(-1), dim=3),
     ],
 )
 def test_every_product_is_seen(product: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -184,7 +187,10 @@ class Router(nn.Module):
         lambda: SCORES.softmax(-1),
         lambda: SCORES.softmax(-1).topk(2),
         lambda: SCORES.softmax(-1).sum(),
-        lambda: (SCORES.softmax(-1)[..., None] * VALUES[:, :, None]).sum(-2),
+        lambda: (SCORES.softmax(-1)[..., None] * VALUES[:, :, None]).sum(-1),
+        lambda: torch.sum(SCORES.softmax(-1)[..., None] * VALUES[:, :, None]),
+        lambda: (SCORES.softmax(-1)[..., None] * VALUES[:, :, None]).relu().sum(-2),
+        lambda: (SCORES.softmax(-1) * torch.arange(5.0)).sum(-1),
         lambda: SCORES.softmax(1).transpose(2, 3) @ torch.ones(3, 2),
         lambda: SCORES.softmax(2) @ VALUES,
         lambda: SCORES.sigmoid() @ VALUES,
