@@ -1,7 +1,9 @@
 /** CSS of the AttentionExplorer's own layout. */
 
 export const ATTENTION = `
-.memviz-explorer .memviz-attention-picture { height: clamp(320px, 92cqi, 560px); }
+.memviz-explorer .memviz-attention-picture {
+  height: min(var(--memviz-picture-height, 100vh), clamp(320px, 92cqi, 560px));
+}
 .memviz-attention-layer { min-width: 0; overflow: visible; }
 .memviz-attention-layer .widget-dropdown { flex: 1 1 auto; width: auto; min-width: 0; max-width: 46em; }
 .memviz-attention-layer .widget-label { flex: 0 0 5.5em; width: 5.5em; text-align: left; }

@@ -10,6 +10,8 @@ import { figureRatio } from './paint';
 export type Room = Partial<Record<'top' | 'bottom' | 'left' | 'right', number>>;
 type Margin = Figure['margin'];
 
+/** Columns per row beyond which a picture is drawn with cells that are higher than wide: see figureRatio. */
+const WIDEST = 2.5;
 const SQUARE = ['height width', 'query key'];
 /** What a figure's margin was before it grew, and what it has grown to. */
 const grown = new WeakMap<WidgetModel, { own: Margin; written: Margin }>();
@@ -21,6 +23,7 @@ export class FigureShape {
 
   /** Gives the figure the aspect ratio that keeps the cells of a spatial picture square; others use the width. */
   fit(picture: PictureEntry, room: Room): void {
+    this.offerHeight(picture, room);
     const { width, height } = this.figure.el.getBoundingClientRect();
     if (!(width > 0) || !(height > 0)) {
       return;
@@ -38,6 +41,19 @@ export class FigureShape {
     const ratio = figureRatio(cells, width, height, marginX, marginY);
     this.figure.model.set({ min_aspect_ratio: square ? ratio : 1, max_aspect_ratio: square ? ratio : 4 });
     this.figure.relayout(); // at once: bqplot itself would wait 300 ms
+  }
+
+  /** Tells the style sheet how high the whole width makes the figure; a row of weights needs less than a matrix. */
+  private offerHeight(picture: PictureEntry, room: Room): void {
+    const { el, margin } = this.figure;
+    const [left, right, top, bottom] = (['left', 'right', 'top', 'bottom'] as const).map((side) =>
+      Math.max(margin[side], room[side] ?? 0),
+    );
+    const plotWidth = el.getBoundingClientRect().width - left - right;
+    const ratio = Math.min(WIDEST, Math.max(1, picture.full_cols / Math.max(1, picture.full_rows)));
+    if (plotWidth > 0) {
+      el.style.setProperty('--memviz-picture-height', `${Math.ceil(plotWidth / ratio) + top + bottom}px`);
+    }
   }
 }
 

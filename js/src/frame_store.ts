@@ -20,7 +20,7 @@ import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
 import { pageFromState, pageId, pageToState } from './pages';
 import type { Page, PageName, PageState, WireBuffer } from './pages';
-import { pageBytes, pictureOf, planMap, planPages } from './prefetch';
+import { pictureOf, planMap, planPages, requestCost } from './prefetch';
 import type { MapCursor, PictureKind } from './prefetch';
 import { SeenRanges } from './seen_ranges';
 import type { SelectionModel } from './selection';
@@ -241,7 +241,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private makeRequests(): PageRequests {
     return new PageRequests({
       wants: () => this.wants(),
-      bytes: (name) => pageBytes(this.catalog, name),
+      bytes: (name) => requestCost(this.catalog, name),
       send: (content) => this.post(content as never),
       nextId: () => this.nextId(),
       received: (page) => this.takeIn(page),

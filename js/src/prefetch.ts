@@ -63,6 +63,17 @@ export function pageBytes(catalog: Catalog, name: PageName): number {
   return frames * (picture.rows * picture.cols * cellBytes + 16);
 }
 
+/** Weights of attention that the kernel computes in the time in which it sends a byte. */
+const WEIGHTS_PER_BYTE = 64;
+
+/** What asking for a page costs, in bytes: an overview of a long text is few bytes, and much work for the kernel. */
+export function requestCost(catalog: Catalog, name: PageName): number {
+  const attention = catalog.records[name.record].attention;
+  const overview = (name.kind === 'tiles' || name.kind === 'heads') && attention;
+  const weights = overview ? attention.heads * attention.queries * attention.keys : 0;
+  return pageBytes(catalog, name) + weights / WEIGHTS_PER_BYTE;
+}
+
 /** Pages for a cursor. Those in `near` stay within `limitBytes` together with the visible ones. */
 export function planPages(catalog: Catalog, cursor: Cursor, limitBytes: number): Plan {
   const place = cursor.place();

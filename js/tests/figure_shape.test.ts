@@ -51,3 +51,12 @@ it('leaves a figure that lays itself out alone', () => {
   fit({ left: 100 });
   expect(model.get('fig_margin')).toEqual(OWN);
 });
+
+it('says how high the whole width makes the figure', () => {
+  const { figure, fit } = figureOf();
+  fit({ left: 100 }); // plot 390 wide, 4 x 4 cells
+  expect(figure.el.style.getPropertyValue('--memviz-picture-height')).toBe('440px');
+  const row = figureOf();
+  new FigureShape(row.figure as never).fit(attentionOf({ queries: 1, keys: 40 }).frame!, { left: 100 });
+  expect(row.figure.el.style.getPropertyValue('--memviz-picture-height')).toBe('206px'); // 390 / 2.5 + 50
+});
