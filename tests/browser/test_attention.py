@@ -29,6 +29,32 @@ model, picture = vit()
 with torch.no_grad():
     explorer = mv.AttentionExplorer(model, {"pixel_values": picture}, image=picture[0])
 explorer"""
+GENERATION_CELL = """from transformers import GPT2Config, GPT2LMHeadModel
+torch.manual_seed(0)
+config = GPT2Config(vocab_size=50, n_positions=32, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=49)
+model = GPT2LMHeadModel(config).eval()
+ids = torch.randint(1, 48, (1, 5))
+with mv.record(model, tokens=[f"w{position}" for position in range(13)]) as cache:
+    model.generate(ids, max_new_tokens=8, do_sample=False, pad_token_id=0)
+explorer = mv.AttentionExplorer(cache)
+explorer"""
+HOPS_CELL = """from torch import nn
+class Memory(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(50, 16) for _ in range(4))
+    def forward(self, story, question):
+        state = self.tables[0](question).sum(1)
+        for hop in range(3):
+            memory, values = (self.tables[hop + k](story).sum(2) for k in (0, 1))
+            shares = (memory @ state[:, :, None]).squeeze(-1).softmax(-1)
+            state = state + (shares.unsqueeze(-1) * values).sum(1)
+        return state
+torch.manual_seed(0)
+story, question = torch.randint(0, 50, (1, 6, 4)), torch.randint(0, 50, (1, 3))
+sentences = [f"sentence {position}" for position in range(6)]
+explorer = mv.AttentionExplorer(Memory(), (story, question), tokens=sentences)
+explorer"""
 NOTHING_CELL = """explorer = mv.AttentionExplorer(torch.nn.Sequential(torch.nn.Linear(4, 4)), torch.ones(1, 4))
 explorer"""
 
@@ -58,10 +84,12 @@ def test_the_matrix_is_the_models_own_attention(minilm_notebook: Notebook) -> No
         )
         ours = np.array(notebook.evaluate(f"explorer.cache.attention({path!r}).tolist()"), np.float32)
         np.testing.assert_allclose(ours, eager.numpy(), atol=1e-5)
-        for sample, head in ((0, layer % 12), (1, 11)):
-            notebook.execute(f"s = explorer.selection; s.layer = {layer}; s.head = {head}; s.sample = {sample}")
-            notebook.wait_painted(record[0][0], sample * 12 + head)
-            np.testing.assert_array_equal(notebook.pixels(), attention_pixels(ours[sample, head]))
+        notebook.execute(f"s = explorer.selection; s.layer = {layer}; s.sample = {layer % 2}; s.head = 0")
+        notebook.focus_slider("head")
+        for head in range(12):
+            notebook.wait_painted(record[0][0], layer % 2 * 12 + head)
+            np.testing.assert_array_equal(notebook.pixels(), attention_pixels(ours[layer % 2, head]))
+            notebook.page.keyboard.press("ArrowRight")
 
 
 def test_every_head_is_reached_while_the_kernel_sleeps(minilm_notebook: Notebook) -> None:
@@ -82,7 +110,9 @@ def test_every_head_is_reached_while_the_kernel_sleeps(minilm_notebook: Notebook
 def test_a_head_of_the_overview_and_a_token_of_the_text_are_selected_by_a_click(minilm_notebook: Notebook) -> None:
     notebook = minilm_notebook
     page = notebook.page
-    page.locator(".memviz-heads-row").nth(3).locator(".memviz-head").nth(7).click()
+    row = page.locator(".memviz-heads-row").nth(3)
+    row.scroll_into_view_if_needed()  # rows that are out of sight are empty
+    row.locator(".memviz-head").nth(7).click()
     page.locator(".memviz-tokens .memviz-token").nth(4).click()
     page.wait_for_timeout(300)  # the kernel hears of it later
     assert notebook.evaluate("[explorer.selection.path, explorer.selection.head, explorer.selection.query]") == [
@@ -133,11 +163,42 @@ def test_a_vision_transformer_is_shown_over_its_picture(open_notebook: Callable[
     page.get_by_role("tab", name="picture", exact=True).click()
     expect(page.locator(".memviz-overlay-image")).to_be_visible()
     expect(page.locator(".memviz-overlay")).to_contain_text("4 x 4 patches")
-    box = page.locator(".memviz-overlay-canvas").bounding_box()
+    picture = page.locator(".memviz-overlay-stage")
+    box = picture.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.1)  # the last patch of the first row
+    last_of_first_row = {"x": box["width"] * 0.9, "y": box["height"] * 0.1}
+    picture.click(position=last_of_first_row)
     page.wait_for_timeout(300)
     assert notebook.evaluate("explorer.selection.query") == 4  # behind the class token
+
+
+def test_the_step_slider_goes_through_a_generation(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(GENERATION_CELL)
+    page = notebook.page
+    notebook.focus_slider("step")
+    for step in range(1, 8):
+        page.keyboard.press("ArrowRight")
+        index = f"explorer.selection.store.catalog['layers'][explorer.selection.layer]['records'][{step}][0]"
+        notebook.wait_painted(notebook.evaluate(index), 0)
+        assert notebook.pixels().shape[:2] == (1, 5 + step)  # the row grows with each token
+        expect(page.locator(".memviz-tokens-caption").first).to_contain_text(f"w{4 + step}")
+    path = "explorer.selection.path[:-10]"
+    weights = np.array(notebook.evaluate(f"explorer.cache.attention({path}, head=0, batch=0, step=7).tolist()"))
+    np.testing.assert_array_equal(notebook.pixels(), attention_pixels(weights.astype(np.float32)))
+
+
+def test_hops_of_a_memory_network_are_layers_of_the_explorer(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(HOPS_CELL)
+    options = notebook.page.locator(".memviz-attention-layer option").all_inner_texts()
+    assert len(options) == 3
+    expect(notebook.page.locator(".memviz-tokens").first).to_contain_text("sentence 5")
+    for hop in range(3):
+        notebook.page.locator(".memviz-attention-layer select").select_option(index=hop)
+        record = notebook.evaluate(f"[r.index for r in explorer.cache.records if r.kind == 'attention'][{hop}]")
+        notebook.wait_painted(record, 0)
+        item = notebook.evaluate(f"explorer.cache.records[{record}].item")
+        weights = np.array(notebook.evaluate(f"explorer.cache.attention('', item={item!r}, head=0, batch=0).tolist()"))
+        np.testing.assert_array_equal(notebook.pixels(), attention_pixels(weights.astype(np.float32)))
 
 
 def test_a_model_without_attention_says_so(open_notebook: Callable[..., Notebook]) -> None:
