@@ -133,8 +133,8 @@ def footer(cells: list[dict[str, Any]]) -> str:
     for cell in cells:
         if cell.get("looks"):
             lines.append(
-                f"ours kept {cell['kept']} of {cell['tensors']} tensors; looking at one of the others takes"
-                f" {cell['look_ratio']:.3f} of a forward (median of {cell['looks']}; worst {cell['look_worst']:.3f})"
+                f"ours kept {cell['kept']} of {cell['tensors']} tensors; looking at each of the others in turn takes"
+                f" {cell['look_ratio']:.3f} of a forward (mean of {cell['looks']}; worst {cell['look_worst']:.3f})"
             )
         elif "kept" in cell:
             lines.append(f"ours kept {cell['kept']} of {cell['tensors']} tensors")

@@ -25,8 +25,8 @@ from .capture_models import CASES, Case
 from .capture_tools import TOOLS, Tool
 
 WARM_FORWARDS = 3
-LOOKS = 20
-"""Records that are looked at, spread over the depth of the model."""
+FORWARDS_BETWEEN = 20
+"""Plain forwards that are timed between the looks."""
 
 
 def timed(run: Callable[[], Any]) -> tuple[float, Any]:
@@ -82,22 +82,29 @@ def round_of(plain: Callable[[], Any], run: Callable[[], Any], tool: Tool) -> tu
 
 
 def look(model: nn.Module, x: Tensor, budget: str) -> dict[str, Any]:
-    """What asking for a value that was not kept takes, in forwards: the median and the worst; with its verification."""
+    """What asking for the values that were not kept takes, one after the other as a layer slider does, in forwards.
+
+    The mean and the worst. The first look into a block runs it and brings the others of the block along, so most take
+    next to nothing; a median would say so.
+    """
     from memviz_widgets.cache import ActivationCache
 
     cache = ActivationCache.capture(model, x, budget=budget)
     missing = [record for record in cache.records if record.on_demand and cache.value_or_none(record) is None]
-    ratios: list[float] = []
-    for place in range(min(LOOKS, len(missing))):
-        record = missing[place * len(missing) // min(LOOKS, len(missing))]
-        if cache.value_or_none(record) is None:  # else an earlier look has brought it back
+    looks, forwards = [], []
+    for place, record in enumerate(missing):
+        if place % max(1, len(missing) // FORWARDS_BETWEEN) == 0:
             forward, output = timed(lambda: model(x))
             del output
-            ratios.append(timed(partial(cache.value, record))[0] / forward)
+            forwards.append(forward)
+        looks.append(timed(partial(cache.value, record))[0])
     kept = sum(record.kept for record in cache.records)
     cache.close()
-    found = {"looks": len(ratios), "kept": kept}
-    return found | ({"look_ratio": statistics.median(ratios), "look_worst": max(ratios)} if ratios else {})
+    found = {"looks": len(looks), "kept": kept}
+    if not looks:
+        return found
+    forward = statistics.median(forwards)
+    return found | {"look_ratio": statistics.fmean(looks) / forward, "look_worst": max(looks) / forward}
 
 
 def extra_peak(case: Case, tool: Tool) -> int | None:
