@@ -6,7 +6,7 @@
 
 import type { Frame, PictureEntry } from './catalog';
 import type { PictureChoiceState } from './generated/traits';
-import { CODE_NEGATIVE_INFINITY, valueOfCode } from './paint';
+import { CODE_NAN, CODE_NEGATIVE_INFINITY, valueOfCode } from './paint';
 
 /** Which map of a record of attention is looked at. */
 export type AttentionMap = PictureChoiceState['kind'];
@@ -14,11 +14,15 @@ export type AttentionMap = PictureChoiceState['kind'];
 /** From which side a map is read: of a query, the weights over the keys; of a key, those that the queries give it. */
 export type Side = 'query' | 'key';
 
-/** What is read: cells, their geometry, and which map they are (a logarithm is turned back into a weight). */
+/**
+ * What is read: cells, their geometry, and which map they are (a logarithm is turned back into a weight). `onlyQuery`:
+ * the one query that the frame is a row of; nothing: it has rows for all.
+ */
 export interface ReadMap {
   frame: Frame;
   picture: PictureEntry;
   kind: AttentionMap;
+  onlyQuery?: number | null;
 }
 
 /** One number per position along the other side. */
@@ -34,18 +38,18 @@ export interface WeightLine {
   pool: number;
 }
 
-/** The weights of position `index` on `side`. */
-export function weightLine({ frame, picture, kind }: ReadMap, side: Side, index: number): WeightLine {
+/** The weights of position `index` on `side`; NaN for a query that the map has no row of. */
+export function weightLine(map: ReadMap, side: Side, index: number): WeightLine {
+  const { frame, picture, kind } = map;
   const across = side === 'query';
   const pool = across ? picture.pool_cols : picture.pool_rows;
   const length = across ? picture.full_cols : picture.full_rows;
-  const [start, stride] = cellsAlong(frame, picture, side, index);
   const table = codeValues(frame, kind);
   const weights = new Float32Array(length);
   const empty = new Uint8Array(length);
   let [largest, peak] = [0, -1];
   for (let i = 0; i < length; i++) {
-    const code = frame.codes[start + Math.floor(i / pool) * stride];
+    const code = across ? codeAt(map, index, i) : codeAt(map, i, index);
     weights[i] = table[code];
     empty[i] = isEmpty(code, kind) ? 1 : 0;
     const size = Math.abs(weights[i]);
@@ -65,18 +69,23 @@ export function placedLine(line: WeightLine, offset: number, length: number): We
   return { ...line, weights, empty, peak: line.peak < 0 ? -1 : line.peak + offset };
 }
 
-/** The weight that one query gives one key. */
-export function weightAt({ frame, picture, kind }: ReadMap, query: number, key: number): number {
-  const row = Math.floor(query / picture.pool_rows);
-  const col = Math.floor(key / picture.pool_cols);
-  return mapValue(frame.codes[row * frame.cols + col], frame, kind);
+/** The weight that one query gives one key; NaN for a query that the map has no row of. */
+export function weightAt(map: ReadMap, query: number, key: number): number {
+  return mapValue(codeAt(map, query, key), map.frame, map.kind);
 }
 
 /** Whether the weight that one query gives one key is exactly 0. */
-export function isEmptyAt({ frame, picture, kind }: ReadMap, query: number, key: number): boolean {
-  const row = Math.floor(query / picture.pool_rows);
-  const col = Math.floor(key / picture.pool_cols);
-  return isEmpty(frame.codes[row * frame.cols + col], kind);
+export function isEmptyAt(map: ReadMap, query: number, key: number): boolean {
+  return isEmpty(codeAt(map, query, key), map.kind);
+}
+
+export function hasAllQueries({ onlyQuery = null }: ReadMap): boolean {
+  return onlyQuery === null;
+}
+
+/** Whether the map has a row of this query. */
+export function hasQuery(map: ReadMap, query: number): boolean {
+  return hasAllQueries(map) || query === map.onlyQuery;
 }
 
 /** Share 0..1 of the largest, the strength with which a weight is drawn; 0 for NaN and where all are 0. */
@@ -102,9 +111,11 @@ function codeValues(frame: Frame, kind: AttentionMap): Float64Array {
   return Float64Array.from({ length: 256 }, (_, code) => mapValue(code, frame, kind));
 }
 
-/** The first cell of a row or column of cells, and the step to the next. */
-function cellsAlong(frame: Frame, picture: PictureEntry, side: Side, index: number): [number, number] {
-  return side === 'query'
-    ? [Math.floor(index / picture.pool_rows) * frame.cols, 1]
-    : [Math.floor(index / picture.pool_cols), frame.cols];
+function codeAt(map: ReadMap, query: number, key: number): number {
+  const { frame, picture } = map;
+  if (!hasQuery(map, query)) {
+    return CODE_NAN;
+  }
+  const row = hasAllQueries(map) ? Math.floor(query / picture.pool_rows) : 0;
+  return frame.codes[row * frame.cols + Math.floor(key / picture.pool_cols)];
 }

@@ -14,7 +14,7 @@ export type {
 } from './generated/catalog';
 
 /** Frames of a record of attention weights beside its own: see AttentionEntry. */
-export type AttentionKind = 'tiles' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout';
+export type AttentionKind = 'tiles' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout' | 'flow';
 export type PageKind = 'frame' | 'sheet' | 'series' | 'channels' | 'histogram' | 'heads' | AttentionKind;
 
 /** One picture: `codes` is a view (no copy) of rows * cols codes, 0..252 = lo..hi, 253 -Inf, 254 +Inf, 255 NaN. */

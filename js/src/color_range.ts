@@ -47,6 +47,7 @@ export function mapRange(kind: MapKind, frame: Frame | null): Range {
     case 'difference':
       return frame.lo || frame.hi ? aroundZero({ min: frame.lo, max: frame.hi }) : wholeRange(kind);
     case 'rollout':
+    case 'flow':
       return frame.hi > 0 ? [0, frame.hi] : wholeRange(kind);
     case 'log': // whole decades, so that most heads of a layer share a range
       return [Math.min(-1, Math.max(LEAST_POWER, Math.floor(frame.lo))), 0];

@@ -20,7 +20,7 @@ import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
 import { pageFromState, pageId, pageToState } from './pages';
 import type { Page, PageName, PageState, WireBuffer } from './pages';
-import { pictureOf, planMap, planPages, requestCost } from './prefetch';
+import { isCostly, pictureOf, planMap, planPages, requestCost } from './prefetch';
 import type { MapCursor, PictureKind } from './prefetch';
 import { SeenRanges } from './seen_ranges';
 import type { SelectionModel } from './selection';
@@ -367,7 +367,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   /** What views missed, the last first; of what would be computed again only what a cursor is still at, and overviews. */
   private stillMissed(): PageName[] {
     const looked = new Set([...this.cursors].flatMap((cursor) => recordsAt(this.catalog, cursor)));
-    const missed = [...this.missed.values()].reverse();
+    const missed = [...this.missed.values()].filter((name) => !isCostly(name)).reverse();
     return missed.filter(
       ({ record, kind }) => looked.has(record) || OVERVIEWS.includes(kind) || !this.catalog.records[record]?.on_demand,
     );

@@ -16,10 +16,11 @@ import { mapAbsence, mapWords } from './map_words';
 import { indexAlong } from './picture_axes';
 import { pictureOf } from './prefetch';
 import type { SelectionModel } from './selection';
-import { axisWords } from './shown_picture';
+import { axisWords, textsAlong } from './shown_picture';
 import type { FrameKind, ShownPicture } from './shown_picture';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
+import { positionWords } from './token_texts';
 
 export type MapKind = PictureChoiceState['kind'];
 
@@ -116,8 +117,14 @@ export class PictureChoiceModel extends StateModel<PictureChoiceState> implement
     const heads = place.record.attention?.heads ?? 1;
     const head = indexAlong(this.selection, 'head', heads);
     const other = Math.min(this.trait('other_head'), heads - 1);
-    const map = mapWords(this.kind, { head, other, heads, of, label: place.layer.label });
+    const [label, query] = [place.layer.label, this.queryWords(place)];
+    const map = mapWords(this.kind, { head, other, heads, of, label, query });
     return [...axisWords(samples, this.selection, of), map];
+  }
+
+  private queryWords({ record }: Place): string {
+    const query = indexAlong(this.selection, 'query', record.attention?.queries ?? 1);
+    return positionWords('query', query, textsAlong(this, 'query')?.(query) ?? null);
   }
 
   ask(row: number, col: number): Promise<CellValue | null> {

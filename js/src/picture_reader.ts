@@ -97,7 +97,7 @@ export class PictureReader {
     const texts = [textsAlong(shown, picture.row_dim), textsAlong(shown, picture.col_dim)];
     const row = cellWords(picture.row_dim, first.row, Math.min(last.row, picture.full_rows - 1), texts[0]);
     const col = cellWords(picture.col_dim, first.col, Math.min(last.col, picture.full_cols - 1), texts[1]);
-    const cells = texts.some(Boolean) ? [`${row} → ${col}`] : [row, col];
+    const cells = texts.some(Boolean) && row && col ? [`${row} → ${col}`] : [row, col];
     return [...shown.words(), ...cells].filter(Boolean).join(', ') || 'value';
   }
 
@@ -235,7 +235,7 @@ export class PictureReader {
 function codeWords(shown: ShownPicture, picture: PictureEntry, frame: Frame, cell: Cell): string {
   const code = frame.codes[cell.row * frame.cols + cell.col];
   if (code === CODE_NEGATIVE_INFINITY && emptyZeros(shown)) {
-    return '0 (exactly: masked or never attended)';
+    return shown.pageKind === 'flow' ? '0 (less than 1e-9 could flow there)' : '0 (exactly: masked or never attended)';
   }
   const about = code <= LARGEST_VALUE_CODE ? '≈ ' : '';
   const value = valueOfCode(code, frame.lo, frame.hi);

@@ -34,6 +34,8 @@ export interface Plan {
 export type PictureKind = 'frame' | 'sheet' | 'series' | AttentionKind;
 type Measured = 'channels' | 'histogram';
 
+/** Its pages take the kernel a second or two each: they are never asked for on a guess, and each alone. */
+const COSTLY: PageName['kind'] = 'flow';
 const NEVER = Number.POSITIVE_INFINITY;
 const HISTOGRAM_BYTES = 1024; // 64 float64 counts, two edges, and room for the header
 
@@ -68,10 +70,18 @@ const WEIGHTS_PER_BYTE = 64;
 
 /** What asking for a page costs, in bytes: an overview of a long text is few bytes, and much work for the kernel. */
 export function requestCost(catalog: Catalog, name: PageName): number {
+  if (isCostly(name)) {
+    return Infinity;
+  }
   const attention = catalog.records[name.record].attention;
   const overview = (name.kind === 'tiles' || name.kind === 'heads') && attention;
   const weights = overview ? attention.heads * attention.queries * attention.keys : 0;
   return pageBytes(catalog, name) + weights / WEIGHTS_PER_BYTE;
+}
+
+/** Whether the page is only ever asked for while it is looked at. */
+export function isCostly({ kind }: Pick<PageName, 'kind'>): boolean {
+  return kind === COSTLY;
 }
 
 /** Pages for a cursor. Those in `near` stay within `limitBytes` together with the visible ones. */
@@ -91,7 +101,7 @@ export function planPages(catalog: Catalog, cursor: Cursor, limitBytes: number):
   return { visible, near: [...near, ...next, ...within(rest, catalog, left)] };
 }
 
-/** Pages for a map that is looked at: its own, and those beside it where that costs no replay. */
+/** Pages for a map that is looked at: its own, and those beside it where they cost little, and no replay. */
 export function planMap(choice: MapCursor): Plan {
   const place = choice.place();
   const picture = choice.picture();
@@ -101,8 +111,9 @@ export function planMap(choice: MapCursor): Plan {
   const { index: record, record: entry } = place;
   const page = Math.floor(choice.flat() / picture.frames_per_page);
   const last = Math.ceil(picture.frames / picture.frames_per_page) - 1;
-  const beside: [number, number] = entry.on_demand ? [page, page] : [Math.max(0, page - 1), Math.min(last, page + 1)];
   const kind = choice.pageKind;
+  const alone = entry.on_demand || isCostly({ kind });
+  const beside: [number, number] = alone ? [page, page] : [Math.max(0, page - 1), Math.min(last, page + 1)];
   return { visible: [{ record, kind, page }], near: [...outward(record, kind, page, beside)] };
 }
 

@@ -14,6 +14,7 @@ const RANGED: Partial<Record<PageKind, PageKind>> = {
   max: 'max',
   difference: 'difference',
   rollout: 'rollout',
+  flow: 'flow',
 };
 
 export class SeenRanges {

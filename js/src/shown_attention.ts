@@ -5,21 +5,26 @@
  */
 
 import { attentionAbsence, attentionLayer, attentionPlace } from './attention_place';
-import type { AttentionMap, Side } from './attention_rows';
+import type { AttentionMap, ReadMap, Side } from './attention_rows';
 import type { AttentionEntry, Frame, PictureEntry, Place } from './catalog';
 import type { Lifetime } from './lifetime';
 import type { PictureChoiceModel } from './picture_choice';
 import { indexAlong } from './picture_axes';
 import type { SelectionModel } from './selection';
+import { onlyQuery } from './shown_picture';
 import { tokenTexts } from './token_texts';
 
-/** `frame` is null while its page is on its way, or when it was refused: `message` says so. */
+/**
+ * `frame` is null while its page is on its way, or when it was refused: `message` says so. `onlyQuery`: the query whose
+ * row alone the map has; null: it has those of all.
+ */
 export interface ShownAttention {
   place: Place | null;
   attention: AttentionEntry | null;
   picture: PictureEntry | null;
   frame: Frame | null;
   kind: AttentionMap;
+  onlyQuery: number | null;
   message: string;
 }
 
@@ -32,12 +37,18 @@ export function shownAttention(selection: SelectionModel, choice: PictureChoiceM
   const kind = choice?.kind ?? 'weights';
   if (!place || !attention || !picture) {
     const message = choice?.absence() || absence(place, selection);
-    return { place, attention, picture: null, frame: null, kind, message };
+    return { place, attention, picture: null, frame: null, kind, onlyQuery: null, message };
   }
   const flat = choice ? choice.flat() : selection.flat(picture);
   const frame = choice ? choice.frame() : selection.store.frame(place.index, 'frame', flat);
   const refusal = choice ? choice.refusal() : selection.store.refusal(place.index, 'frame');
-  return { place, attention, picture, frame, kind, message: frame ? '' : refusal };
+  const only = onlyQuery(picture, selection);
+  return { place, attention, picture, frame, kind, onlyQuery: only, message: frame ? '' : refusal };
+}
+
+/** What there is to read; null: the page is not here. */
+export function readMap({ frame, picture, kind, onlyQuery }: ShownAttention): ReadMap | null {
+  return frame && picture && { frame, picture, kind, onlyQuery };
 }
 
 function absence(place: Place | null, selection: SelectionModel): string {

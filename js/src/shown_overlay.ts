@@ -7,13 +7,14 @@
 import { weightLine } from './attention_rows';
 import type { ReadMap, Side, WeightLine } from './attention_rows';
 import type { AttentionEntry, TokensEntry } from './catalog';
+import { FROM_ONE_QUERY } from './map_words';
 import { patchesOnly } from './overlay_paint';
 import type { OverlayPicture } from './overlay_picture';
 import { patchGrid } from './patch_grid';
 import type { PatchGrid } from './patch_grid';
 import type { PictureChoiceModel } from './picture_choice';
 import type { SelectionModel } from './selection';
-import { pinnedIndex, queryOffset, shownAttention } from './shown_attention';
+import { pinnedIndex, queryOffset, readMap, shownAttention } from './shown_attention';
 
 /** Pictures by sample; rows, cols and extra: 0 = inferred. */
 export interface OverlayWishes extends PatchGrid {
@@ -36,7 +37,8 @@ export function shownOverlay(
   choice: PictureChoiceModel | null,
   wishes: OverlayWishes,
 ): Overlay | string {
-  const { place, attention, picture: geometry, frame, kind, message } = shownAttention(selection, choice);
+  const shown = shownAttention(selection, choice);
+  const { place, attention, picture: geometry, frame, message } = shown;
   if (!attention || !geometry || (message && !frame)) {
     return message;
   }
@@ -49,8 +51,11 @@ export function shownOverlay(
   if (typeof laid === 'string') {
     return laid;
   }
-  const map = frame && { frame, picture: geometry, kind };
+  const map = readMap(shown);
   const from = opposite(laid.patches);
+  if (shown.onlyQuery !== null && from === 'key') {
+    return FROM_ONE_QUERY;
+  }
   const line = map && patchesOnly(weightLine(map, from, pinnedIndex(selection, attention, from)), laid.grid);
   return { attention, picture, ...laid, map, line };
 }

@@ -58,6 +58,12 @@ export function textsAlong(shown: ShownPicture, dim: string): TextAt | null {
   return (index) => tokenText(catalog, entry, sample, index);
 }
 
+/** The query whose row alone the picture shows; null: it shows all queries, or none. */
+export function onlyQuery(picture: PictureEntry, selection: SelectionModel): number | null {
+  const axis = picture.row_dim ? undefined : picture.axes.find(({ trait }) => trait === 'query');
+  return axis ? indexAlong(selection, axis.trait, axis.size) : null;
+}
+
 /** Whether code 253 of the picture stands for weights that are exactly 0: masked, or never given. */
 export function emptyZeros(shown: ShownPicture): boolean {
   return shown.pageKind !== 'difference' && Boolean(shown.place()?.record.attention);

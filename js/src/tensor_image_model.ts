@@ -9,7 +9,7 @@ import type { Room } from './figure_shape';
 import { tensorImageDefaults } from './generated/traits';
 import type { TensorImageState } from './generated/traits';
 import { axisLabel, isUpright, labelAxis, labelTokens } from './picture_axes';
-import { shownBy, textsAlong } from './shown_picture';
+import { onlyQuery, shownBy, textsAlong } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import { tokenRoom } from './token_axis';
 import type { TextAt } from './token_axis';
@@ -84,6 +84,7 @@ export class TensorImageModel extends MarkModel {
     this.followed = [selection, choice, x, y].filter((subject) => subject !== null && subject !== undefined);
     this.listenTo(choice ?? selection, 'place', this.fit);
     this.listenTo(selection, 'change:sample', this.labelAxes); // each has texts of its own
+    this.listenTo(selection, 'change:query', this.labelQuery);
     for (const scale of [x, y]) {
       if (scale) {
         this.listenTo(scale, 'domain_changed', this.labelAxes);
@@ -160,6 +161,13 @@ export class TensorImageModel extends MarkModel {
     }
   }
 
+  /** A picture that is one row of a query is named after it. */
+  private labelQuery(): void {
+    if (this.picture && onlyQuery(this.picture, this.trait('selection')) !== null) {
+      this.labelAxes();
+    }
+  }
+
   private labelBoth(): void {
     const picture = this.picture;
     const { x, y } = this.getScales();
@@ -167,7 +175,22 @@ export class TensorImageModel extends MarkModel {
     const [colDim, rowDim] = [picture?.col_dim ?? '', picture?.row_dim ?? ''];
     const [{ width, height }, colPool, rowPool] = [this.plot, picture?.pool_cols ?? 1, picture?.pool_rows ?? 1];
     this.labelOne(this.trait('x_axis'), colDim, colPool, x?.domain ?? [], cols, width);
-    this.labelOne(this.trait('y_axis'), rowDim, rowPool, y?.domain ?? [], rows, height);
+    const query = picture && onlyQuery(picture, this.trait('selection'));
+    if (query === null) {
+      this.labelOne(this.trait('y_axis'), rowDim, rowPool, y?.domain ?? [], rows, height);
+    } else {
+      this.labelRow(this.trait('y_axis'), query, y?.domain ?? [], height);
+    }
+  }
+
+  /** Names the only row; as much room as the matrix takes, so that the figure stays as the query moves. */
+  private labelRow(axis: WidgetModel | null, query: number, domain: ArrayLike<number>, px: number): void {
+    const textAt = textsAlong(this.shown, 'query') ?? String;
+    if (axis) {
+      const room = this.roomOf(axis, 'query', this.shown.place()?.record.attention?.queries ?? 1, textAt, px);
+      this.room[axis.get('side') as keyof Room] = room;
+      labelTokens(axis, `query ${query}`, domain, 1, () => textAt(query) ?? String(query), px, room);
+    }
   }
 
   private roomOf(axis: WidgetModel, dim: string, size: number, textAt: TextAt, px: number): number {

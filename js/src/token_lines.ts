@@ -7,7 +7,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import { weightAt } from './attention_rows';
+import { hasAllQueries, hasQuery, weightAt } from './attention_rows';
 import type { ReadMap, Side } from './attention_rows';
 import type { AttentionEntry, Catalog } from './catalog';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
@@ -18,7 +18,7 @@ import { linesAbove, strongest } from './line_choice';
 import type { Line } from './line_choice';
 import { approximately, countText } from './number_text';
 import type { SelectionModel } from './selection';
-import { followAttention, pin, pinnedIndex, shownAttention, sideTexts, textsName } from './shown_attention';
+import { followAttention, pin, pinnedIndex, readMap, shownAttention, sideTexts, textsName } from './shown_attention';
 import { TokenList } from './token_list';
 import { positionWords } from './token_texts';
 import { mapWords } from './weight_words';
@@ -99,8 +99,7 @@ export class TokenLinesView extends DrawnView<TokenLinesState> {
     if (!shown?.attention || !shown.picture) {
       return { map: null, attention: null, message: shown?.message ?? '' };
     }
-    const { attention, frame, picture, kind, message } = shown;
-    return { map: frame && { frame, picture, kind }, attention, message };
+    return { map: readMap(shown), attention: shown.attention, message: shown.message };
   }
 
   // ------------------------------------------------------------------------------------------------------- drawing
@@ -154,27 +153,33 @@ export class TokenLinesView extends DrawnView<TokenLinesState> {
     const looked = this.looked();
     const shown = looked ? lines.filter((line) => line[looked.side] === looked.index) : lines;
     this.drawing.replaceChildren(...shown.map(lineElement));
-    setText(this.caption, this.captionText(map, shown, attention.queries * attention.keys, looked));
+    const queries = hasAllQueries(map) ? attention.queries : 1;
+    setText(this.caption, this.captionText(map, shown, queries * attention.keys, looked));
   }
 
   private captionText(
-    { kind }: ReadMap,
+    map: ReadMap,
     lines: Line[],
     pairs: number,
     looked: { side: Side; index: number } | null,
   ): string {
     const least = approximately(this.model.trait('threshold'));
     if (!looked) {
-      const signs = kind === 'difference' ? '; blue above, orange below the other head' : '';
+      const signs = map.kind === 'difference' ? '; blue above, orange below the other head' : '';
       const count = `${countText(lines.length)} of ${countText(pairs)} pairs`;
-      return `${count}: width = ${mapWords(kind)}, from ${least} on${signs}`;
+      return `${count}: width = ${mapWords(map.kind)}, from ${least} on${signs}`;
+    }
+    if (looked.side === 'query' && !hasQuery(map, looked.index)) {
+      const what = mapWords(map.kind);
+      return `${this.name('query', looked.index)} is not selected: ${what} is from the selected query alone`;
     }
     const other: Side = looked.side === 'query' ? 'key' : 'query';
     const words = (line: Line): string => `${this.name(other, line[other])} ≈ ${approximately(line.weight)}`;
     const told = strongest(lines, SPOKEN_LINES).map(words);
     const more = lines.length - told.length;
     const rest = more > 0 ? [`${countText(more)} more`] : [];
-    const [way, none] = looked.side === 'query' ? ['→', 'attends to nothing'] : ['←', 'is attended by nothing'];
+    const unattended = map.kind === 'flow' ? 'has no flow' : 'is attended by nothing';
+    const [way, none] = looked.side === 'query' ? ['→', 'attends to nothing'] : ['←', unattended];
     const name = this.name(looked.side, looked.index);
     return told.length ? `${name} ${way} ${[...told, ...rest].join(', ')}` : `${name} ${none} with ${least} or more`;
   }
@@ -193,6 +198,9 @@ export class TokenLinesView extends DrawnView<TokenLinesState> {
     }
     const pinned = pinnedIndex(this.selection, attention, side === 'query' ? 'key' : 'query');
     const [query, key] = side === 'query' ? [index, pinned] : [pinned, index];
+    if (!hasQuery(map, query)) {
+      return '';
+    }
     return `${this.name('query', query)} → ${this.name('key', key)}: ≈ ${approximately(weightAt(map, query, key))}`;
   }
 }

@@ -7,17 +7,18 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import { placedLine, weightAt, weightLine } from './attention_rows';
+import { hasQuery, placedLine, weightAt, weightLine } from './attention_rows';
 import type { ReadMap, Side, WeightLine } from './attention_rows';
 import type { AttentionEntry, Catalog } from './catalog';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
 import { tokenViewDefaults } from './generated/traits';
 import type { TokenViewState } from './generated/traits';
 import { keepKeys } from './host_shortcuts';
+import { FROM_ONE_QUERY } from './map_words';
 import { approximately } from './number_text';
 import type { SelectionModel } from './selection';
 import { followAttention, pin, pinnedIndex, queryOffset } from './shown_attention';
-import { shownAttention, sideTexts, textsName } from './shown_attention';
+import { readMap, shownAttention, sideTexts, textsName } from './shown_attention';
 import type { ShownAttention } from './shown_attention';
 import { TokenList } from './token_list';
 import { positionWords } from './token_texts';
@@ -102,10 +103,13 @@ export class TokenViewView extends DrawnView<TokenViewState> {
       return;
     }
     this.listTexts(this.selection, attention);
-    const looked = this.looked(this.selection, attention);
+    const looked = this.looked(this.selection, attention, shown.onlyQuery);
     this.markPinned(this.selection, attention);
-    const map = mapOf(shown);
-    if (map && looked) {
+    const map = readMap(shown);
+    if (shown.onlyQuery !== null && looked?.side === 'key') {
+      SIDES.forEach((side) => this.lists[side].shade(null));
+      setText(this.caption, FROM_ONE_QUERY);
+    } else if (map && looked) {
       this.shade(map, attention, looked);
     } else if (!map && shown.message) {
       SIDES.forEach((side) => this.lists[side].shade(null));
@@ -140,10 +144,16 @@ export class TokenViewView extends DrawnView<TokenViewState> {
     }
   }
 
-  /** What is under the pointer or the keyboard, else what is pinned; null: a token that asks nothing of this map. */
-  private looked(selection: SelectionModel, attention: AttentionEntry): Looked | null {
+  /**
+   * What is under the pointer or the keyboard, else what is pinned; null: a token that asks nothing of this map. A map
+   * of one query has nothing to look at but what is pinned.
+   */
+  private looked(selection: SelectionModel, attention: AttentionEntry, onlyQuery: number | null): Looked | null {
     const offset = queryOffset(attention);
     const side: Side = this.model.trait('direction') === 'from' ? 'query' : 'key';
+    if (onlyQuery !== null) {
+      return { side, index: pinnedIndex(selection, attention, side) };
+    }
     if (offset === null) {
       const asked = SIDES.find((each) => this.lists[each].looked !== null);
       const index = asked && this.lists[asked].looked;
@@ -190,7 +200,7 @@ export class TokenViewView extends DrawnView<TokenViewState> {
   /** "query 5 “play” → key 3 “the”: ≈ 0.0312" for the pinned position and a token under the pointer. */
   private describe(side: Side, index: number): string {
     const shown = this.shown();
-    const map = shown && mapOf(shown);
+    const map = shown && readMap(shown);
     if (!this.selection || !shown?.attention || !map) {
       return '';
     }
@@ -204,6 +214,9 @@ export class TokenViewView extends DrawnView<TokenViewState> {
     }
     const pinned = pinnedIndex(this.selection, attention, reads === 'key' ? 'query' : 'key');
     const [query, key] = reads === 'key' ? [pinned, position] : [position, pinned];
+    if (!hasQuery(map, query)) {
+      return '';
+    }
     const words = (dim: Side, at: number): string => positionWords(dim, at, this.texts[dim][at] ?? null);
     return `${words('query', query)} → ${words('key', key)}: ≈ ${approximately(weightAt(map, query, key))}`;
   }
@@ -231,10 +244,6 @@ export class TokenViewView extends DrawnView<TokenViewState> {
       this.model.save_changes();
     }
   }
-}
-
-function mapOf({ frame, picture, kind }: ShownAttention): ReadMap | null {
-  return frame && picture && { frame, picture, kind };
 }
 
 /** The query or key that a position of a single sequence is; null: it is no query. */

@@ -11,6 +11,7 @@ const MAP_WORDS: Record<AttentionMap, string> = {
   max: 'largest weight of the heads',
   difference: '|difference| of two heads',
   rollout: 'rollout',
+  flow: 'flow',
 };
 
 /**

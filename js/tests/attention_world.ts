@@ -50,6 +50,7 @@ export function attentionOf(size: Size, texts: Texts = {}): RecordEntry {
     max: map([sample]),
     difference: map([sample, head, ['other', heads]]),
     rollout: null,
+    flow: null,
     query_tokens: texts.query_tokens ?? NO_TOKENS,
     key_tokens: texts.key_tokens ?? NO_TOKENS,
   };
@@ -84,4 +85,24 @@ export function attentionWorld(record: RecordEntry, pages: PageState[], tokens: 
     head_kinds: [],
   };
   return world(catalog, undefined, { pages });
+}
+
+/** `record` with a flow: a row of keys for each query. */
+export function withFlow(record: RecordEntry): RecordEntry {
+  const { attention } = record;
+  if (!attention) {
+    return record;
+  }
+  const [sample] = attention.mean.axes;
+  const query = { trait: 'query', dim: 'query', size: attention.queries };
+  const row = { rows: 1, full_rows: 1, pool_rows: 1, row_dim: '', row_trait: '' };
+  const pages = { frames: sample.size * query.size, frames_per_page: 1 };
+  return { ...record, attention: { ...attention, flow: { ...attention.mean, ...row, ...pages, axes: [sample, query] } } };
+}
+
+/** The flow of one query of the first sample. */
+export function flowPage(record: RecordEntry, query: number, codes: number[], largest = 1): PageState {
+  const page = { record: 0, kind: 'flow', page: query } as const;
+  const [lo, hi] = [Float64Array.of(0), Float64Array.of(largest)];
+  return { ...header(page, [1, 1, record.attention?.flow?.cols ?? 0]), data: Uint8Array.from(codes), lo, hi };
 }

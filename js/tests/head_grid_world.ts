@@ -15,7 +15,7 @@ export function attention(samples: number, heads: number, queries = 2): Attentio
   const each = picture([['sample', samples], ['head', heads]], queries, 2, heads);
   const texts = { sequence: -1, offset: 0 };
   const sizes = { queries, keys: 2, heads };
-  const maps = { tiles: each, row: each, log: each, mean: one, max: one, difference: null, rollout: null };
+  const maps = { tiles: each, row: each, log: each, mean: one, max: one, difference: null, rollout: null, flow: null };
   return { ...sizes, ...maps, query_tokens: texts, key_tokens: texts };
 }
 

@@ -1,4 +1,4 @@
-"""Maps derived from attention weights: shares of a row, logarithms, over heads, between heads, over layers.
+"""Maps derived from attention weights: shares of a row, logarithms, over heads, between heads.
 
 In: weights (B, N, Q, K), a tensor or a LazyValue that is read a block of rows at a time. Out: frames of cells, made
 small as any frame is; codes, in which a weight of exactly 0 has a code of its own; the number of one cell.
@@ -6,12 +6,11 @@ small as any frame is; codes, in which a weight of exactly 0 has a code of its o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from ..analysis.attention import rollout
 from ..capture.lazy import LazyValue
 from .plan import Picture
 from .pool import loudest, pool, whole_windows
@@ -25,12 +24,6 @@ SINGLE = ("row", "log")
 
 COMBINED = ("mean", "max")
 """Maps over all heads. The mean is over the heads whose query attends to anything, as in analysis.combine_heads."""
-
-RESIDUAL = 0.5
-"""What a layer of a rollout leaves as it is; Abnar & Zuidema's own."""
-
-ROLLOUT_CELLS = 2**23
-"""Most T * T * layers of a rollout: some seconds, in which the kernel does nothing else."""
 
 
 def map_frames(values: Weights, picture: Picture, kind: str, start: int, stop: int) -> Tensor:
@@ -78,13 +71,15 @@ def tile_frames(values: Weights, tiles: Picture, start: int, stop: int, most_cel
     return torch.cat(made), True
 
 
-def rollout_map(layers: Iterable[Weights], sample: int) -> Tensor:
-    """Attention rollout of one sample through these layers, (T, T): heads averaged, residual 0.5.
-
-    Raises:
-        WeightsError: for what are no attention weights.
-    """
-    return rollout((_mean_map(values, sample) for values in layers), residual=RESIDUAL)
+def mean_map(values: Weights, sample: int) -> Tensor:
+    """Mean over the heads of one sample, (1, T, T): a layer of one head."""
+    _, heads, queries, keys = values.shape
+    at_once = max(1, GATHER_CELLS // (heads * keys))
+    box = (slice(sample, sample + 1),)
+    return torch.cat(
+        [_rows_of(values, "mean", box, slice(top, min(queries, top + at_once))) for top in range(0, queries, at_once)],
+        dim=1,
+    )
 
 
 def map_codes(cells: Tensor, kind: str) -> Quantised:
@@ -142,17 +137,6 @@ def _over_heads(weights: Tensor, kind: str) -> Tensor:
         return weights.amax(1)
     attending = (weights.sum(-1) != 0).sum(1).clamp_(min=1)  # (b, q)
     return weights.sum(1) / attending.unsqueeze(-1)
-
-
-def _mean_map(values: Weights, sample: int) -> Tensor:
-    """Mean over the heads of one sample, (1, T, T): a layer of one head."""
-    _, heads, queries, keys = values.shape
-    at_once = max(1, GATHER_CELLS // (heads * keys))
-    box = (slice(sample, sample + 1),)
-    return torch.cat(
-        [_rows_of(values, "mean", box, slice(top, min(queries, top + at_once))) for top in range(0, queries, at_once)],
-        dim=1,
-    )
 
 
 def _read(values: Weights, sample: slice, head: slice, rows: slice) -> Tensor:

@@ -5,38 +5,31 @@ In: a record with its value, and the cache for the layers before it. Out: pages,
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from torch import Tensor
 
 from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
 from .attention_heads import head_measures
-from .attention_maps import ROLLOUT_CELLS, map_codes, map_element, map_frames, rollout_map, tile_frames
-from .attention_plan import is_attention, plan_attention, rollout_chains
-from .catalog import Recorded
+from .attention_maps import map_codes, map_element, map_frames, tile_frames
+from .attention_plan import is_attention, plan_attention
 from .cell_value import CellValue, cell_value
+from .joined_layers import AttentionCache, JoinedLayers, no_joined
 from .page import Page, PageKind, check_page
 from .plan import Picture
 from .pool import loudest, pool
 from .reading import READ_CELLS
 from .token_places import is_cross, token_places
 
-
-class AttentionCache(Recorded, Protocol):
-    """What is needed of a cache."""
-
-    def value(self, record: TensorRecord) -> Tensor | LazyValue:
-        """The value of a record, or a `MemvizError`."""
-        ...
+JOINED = ("rollout", "flow")
+"""Maps through the layers up to a record."""
 
 
 class AttentionPages:
-    """Pages of one cache at a time. Holds the last rollout: the numbers of its cells are asked for one by one."""
+    """Pages of one cache at a time."""
 
     def __init__(self) -> None:
-        self._rollout: tuple[tuple[int, int], Tensor] | None = None
+        self._joined = JoinedLayers()
 
     def page(self, record: TensorRecord, kind: PageKind, page: int, cache: AttentionCache) -> Page:
         """One page of a record of attention weights.
@@ -70,16 +63,16 @@ class AttentionPages:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
         picture.check_cell(record.label, frame, row, col)
         try:
-            if kind != "rollout":
+            if kind not in JOINED:
                 element, index = map_element(_detached(cache.value(record)), picture, kind, frame, row, col)
                 return cell_value(element, index)
-            joined = self._rolled_out(record, frame, cache)
+            joined, sample, query = self._through_layers(record, kind, frame, cache)
         except MemvizError as error:
             raise PageRefusedError(str(error)) from error
         top, left = row * picture.pool_rows, col * picture.pool_cols
         window = joined[top : top + picture.pool_rows, left : left + picture.pool_cols]
         in_row, in_col = divmod(loudest(window), window.shape[1])
-        return cell_value(window[in_row, in_col], (frame, -1, top + in_row, left + in_col))
+        return cell_value(window[in_row, in_col], (sample, -1, query + top + in_row, left + in_col))
 
     def _cells(
         self, record: TensorRecord, picture: Picture, kind: PageKind, page: int, cache: AttentionCache
@@ -87,21 +80,22 @@ class AttentionPages:
         """The frames of a page, (n, rows, cols), and whether values were left out."""
         start = page * picture.frames_per_page
         stop = min(picture.frames, start + picture.frames_per_page)
-        if kind == "rollout":
-            joined = self._rolled_out(record, page, cache).unsqueeze(0)
-            return pool(joined, picture.pool_rows, picture.pool_cols), False
+        if kind in JOINED:
+            joined, _, _ = self._through_layers(record, kind, start, cache)
+            return pool(joined.unsqueeze(0), picture.pool_rows, picture.pool_cols), False
         values = _detached(cache.value(record))
         if kind == "tiles":
             return tile_frames(values, picture, start, stop, READ_CELLS)
         return map_frames(values, picture, kind, start, stop), False
 
-    def _rolled_out(self, record: TensorRecord, sample: int, cache: AttentionCache) -> Tensor:
-        """The rollout to this layer, (T, T)."""
-        place = (record.index, sample)
-        if self._rollout is None or self._rollout[0] != place:
-            layers = _rollout_layers(record, cache)
-            self._rollout = place, rollout_map((_detached(cache.value(each)) for each in layers), sample)
-        return self._rollout[1]
+    def _through_layers(
+        self, record: TensorRecord, kind: PageKind, frame: int, cache: AttentionCache
+    ) -> tuple[Tensor, int, int]:
+        """The rollout to this layer, (T, T), or the flow to it, (1, T); its sample and the query of its first row."""
+        if kind == "rollout":
+            return self._joined.rollout(record, frame, cache), frame, 0
+        sample, query = divmod(frame, record.shape[2])
+        return self._joined.flow(record, sample, query, cache).unsqueeze(0), sample, query
 
 
 def _picture(record: TensorRecord, kind: PageKind) -> Picture | None:
@@ -113,8 +107,8 @@ def _picture(record: TensorRecord, kind: PageKind) -> Picture | None:
     plan = plan_attention(record.shape)
     if kind == "difference" and plan.difference is None:
         raise PageRefusedError(f"record {record.label!r} has no difference: it has one head.")
-    if kind == "rollout" and plan.rollout is None:
-        raise PageRefusedError(_no_rollout(record))
+    if kind in JOINED and plan.rollout is None:
+        raise PageRefusedError(no_joined(record, kind))
     return {
         "tiles": plan.tiles,
         "row": plan.row,
@@ -123,30 +117,8 @@ def _picture(record: TensorRecord, kind: PageKind) -> Picture | None:
         "max": plan.max,
         "difference": plan.difference,
         "rollout": plan.rollout,
+        "flow": plan.flow,
     }.get(kind)
-
-
-def _rollout_layers(record: TensorRecord, cache: AttentionCache) -> list[TensorRecord]:
-    """The layers that a rollout to this record goes through, or a refusal."""
-    chain = rollout_chains(cache.records).get(record.index)
-    if chain is None:
-        raise PageRefusedError(_no_rollout(record))
-    indices, count = chain
-    tokens = record.shape[2]
-    if tokens * tokens * count > ROLLOUT_CELLS:
-        raise PageRefusedError(
-            f"the rollout to {record.label!r} is of {count} layers over {tokens:,} x {tokens:,} tokens: more than is "
-            f"computed while you wait ({ROLLOUT_CELLS:,} numbers). Use mv.analysis.attention.rollout(weights) with the "
-            "cache.attention(path) of each layer."
-        )
-    return [cache.records[index] for index in indices[:count]]
-
-
-def _no_rollout(record: TensorRecord) -> str:
-    return (
-        f"record {record.label!r} has no rollout: the attention layers up to it are not all self-attention over the "
-        "same tokens."
-    )
 
 
 def _texts(record: TensorRecord, sample: int, cache: AttentionCache) -> list[str] | None:

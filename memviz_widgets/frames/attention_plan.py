@@ -23,8 +23,8 @@ WEIGHTS = ("batch", "head", "query", "key")
 class AttentionPlan:
     """The maps of a record of attention weights beside its frames; see frames.entries.AttentionEntry.
 
-    ``difference`` is None for one head. ``rollout`` is there for square maps; whether there is one, the layers before
-    decide (`rollout_chains`).
+    ``difference`` is None for one head. ``rollout`` and ``flow`` are there for square maps; whether there is one, the
+    layers before decide (`rollout_chains`). A flow is one row, that of a query.
     """
 
     tiles: Picture
@@ -34,6 +34,7 @@ class AttentionPlan:
     max: Picture
     difference: Picture | None
     rollout: Picture | None
+    flow: Picture | None
 
 
 def is_attention(record: TensorRecord) -> bool:
@@ -70,11 +71,12 @@ def plan_attention(shape: tuple[int, ...]) -> AttentionPlan:
         max=combined,
         difference=replace(difference, frames_per_page=of_a_head) if heads > 1 else None,
         rollout=over_heads if queries == keys else None,
+        flow=Picture(None, key, (sample, query), (), 1, pooled[1]) if queries == keys else None,
     )
 
 
 def rollout_chains(records: Sequence[TensorRecord]) -> dict[int, tuple[list[int], int]]:
-    """Index of a record -> the layers of its rollout, as a shared list of indices and how many of them count.
+    """Index of a record -> the layers of its rollout and flow, as a shared list of indices and how many of them count.
 
     The layers are the attentions of the same step up to this record, in execution order. Where several modules are
     called several times in a step, those of the same call, if each call ends before the next begins; the calls of a

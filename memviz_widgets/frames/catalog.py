@@ -106,11 +106,11 @@ def _attention_entries(records: tuple[TensorRecord, ...], texts: Texts) -> Itera
             places = token_places(record, texts, growing=growing, earlier=earlier.get(layer, 0))
             earlier[layer] = earlier.get(layer, 0) + record.shape[2]
             plan = plan_attention(record.shape)
-            yield record.index, _attention_entry(record, plan, places, has_rollout=record.index in chains)
+            yield record.index, _attention_entry(record, plan, places, in_chain=record.index in chains)
 
 
 def _attention_entry(
-    record: TensorRecord, plan: AttentionPlan, places: tuple[TokenPlace, TokenPlace], *, has_rollout: bool
+    record: TensorRecord, plan: AttentionPlan, places: tuple[TokenPlace, TokenPlace], *, in_chain: bool
 ) -> AttentionEntry:
     _, heads, queries, keys = record.shape
     of_queries, of_keys = places
@@ -124,7 +124,8 @@ def _attention_entry(
         "mean": _geometry(plan.mean),
         "max": _geometry(plan.max),
         "difference": _picture_entry(plan.difference),
-        "rollout": _picture_entry(plan.rollout) if has_rollout else None,
+        "rollout": _picture_entry(plan.rollout) if in_chain else None,
+        "flow": _picture_entry(plan.flow) if in_chain else None,
         "query_tokens": {"sequence": of_queries.sequence, "offset": of_queries.offset},
         "key_tokens": {"sequence": of_keys.sequence, "offset": of_keys.offset},
     }

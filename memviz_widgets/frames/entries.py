@@ -67,7 +67,8 @@ class AttentionEntry(TypedDict):
     ``queries, keys, heads``: sizes. ``tiles``: the map of each head made small, ``axes`` sample and head. ``row``: each
     row in shares of its largest weight. ``log``: log10 of the weights. ``mean``, ``max``: over the heads, ``axes``
     sample. ``difference``: head minus other, ``axes`` sample, head, other; None with one head. ``rollout``: attention
-    rollout from the first layer to this one, None where the layers do not follow on each other. The codes of all but
+    rollout from the first layer to this one, None where the layers do not follow on each other. ``flow``: attention
+    flow through the same layers from one query, a single row, ``axes`` sample and query. The codes of all but
     "difference" have 253 for a weight that is exactly 0: masked, or never given.
     """
 
@@ -81,6 +82,7 @@ class AttentionEntry(TypedDict):
     max: PictureEntry
     difference: PictureEntry | None
     rollout: PictureEntry | None
+    flow: PictureEntry | None
     query_tokens: TokensEntry
     key_tokens: TokensEntry
 

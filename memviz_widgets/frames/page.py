@@ -16,7 +16,7 @@ from ..records import TensorRecord
 
 PageKind = Literal[
     "frame", "sheet", "series", "channels", "histogram",
-    "tiles", "row", "log", "mean", "max", "difference", "rollout", "heads",
+    "tiles", "row", "log", "mean", "max", "difference", "rollout", "flow", "heads",
 ]  # fmt: skip
 PAGE_KINDS: tuple[PageKind, ...] = get_args(PageKind)
 

@@ -48,8 +48,9 @@ MAP_CHOICES = [
     ("largest of all heads", "max"),
     ("head minus another head", "difference"),
     ("attention rollout up to this layer", "rollout"),
+    ("attention flow from the query", "flow"),
 ]
-RANGE_CHOICES = [("0 to 1", "auto"), ("this map", "frame")]
+RANGE_CHOICES = [("0 to 1, or what the map needs", "auto"), ("this map", "frame")]
 ORDER_CHOICES = [
     ("index", "index"),
     ("entropy", "entropy"),

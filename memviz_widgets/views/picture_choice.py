@@ -10,7 +10,7 @@ from traitlets import Enum, Instance, Int, Unicode
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 
-PICTURE_KINDS = ("weights", "row", "log", "mean", "max", "difference", "rollout")
+PICTURE_KINDS = ("weights", "row", "log", "mean", "max", "difference", "rollout", "flow")
 
 
 @register
@@ -33,7 +33,8 @@ class PictureChoice(Synced, Widget):
         "weights",
         help="The map: weights of the selected head, row (in shares of the largest weight of each row), log (colours "
         "by the logarithm of the weight), mean or max over the heads, difference (selected head minus other_head), "
-        "rollout (from the first attention layer to this one).",
+        "rollout (from the first attention layer to this one), flow (the same for the selected query alone: the most "
+        "that could flow from it to each key).",
     )
     other_head: Any = Int(
         0, min=0, help="The head that is subtracted in a difference, 0 = first; the last where there are fewer."

@@ -166,8 +166,7 @@ def test_a_vision_transformer_is_shown_over_its_picture(open_notebook: Callable[
     picture = page.locator(".memviz-overlay-stage")
     box = picture.bounding_box()
     assert box is not None
-    last_of_first_row = {"x": box["width"] * 0.9, "y": box["height"] * 0.1}
-    picture.click(position=last_of_first_row)
+    picture.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})  # the last patch of the first row
     page.wait_for_timeout(300)
     assert notebook.evaluate("explorer.selection.query") == 4  # behind the class token
 

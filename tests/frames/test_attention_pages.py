@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from memviz_widgets.errors import NotKeptError, PageRefusedError
-from memviz_widgets.frames import PageSource, attention_maps, build_catalog
+from memviz_widgets.frames import PageSource, build_catalog, joined_layers
 from memviz_widgets.frames.attention_heads import HEAD_MEASURES
 from memviz_widgets.frames.page import ATTENTION_KINDS
 
@@ -140,7 +140,7 @@ def test_layers_that_do_not_follow_on_each_other_have_no_rollout(shapes: list[tu
 
 
 def test_rollout_that_is_too_much_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memviz_widgets.frames.attention_pages.ROLLOUT_CELLS", 3 * 3 * 2 - 1)
+    monkeypatch.setattr("memviz_widgets.frames.joined_layers.ROLLOUT_CELLS", 3 * 3 * 2 - 1)
     source = PageSource(attention_cache(query_key((1, 2, 3, 3)), query_key((1, 2, 3, 3))))
     source.page(0, "rollout", 0)
     text = r"the rollout to 'layer.1 attention' is of 2 layers over 3 x 3 tokens: .* mv.analysis.attention.rollout"
@@ -149,7 +149,7 @@ def test_rollout_that_is_too_much_says_how_to_get_it(monkeypatch: pytest.MonkeyP
 
 
 def test_limit_of_a_rollout_lets_a_vision_transformer_through() -> None:
-    assert 197 * 197 * 12 < 512 * 512 * 24 < attention_maps.ROLLOUT_CELLS < 2048 * 2048 * 12
+    assert 197 * 197 * 12 < 512 * 512 * 24 < joined_layers.ROLLOUT_CELLS < 2048 * 2048 * 12
 
 
 def test_layer_without_values_is_named_by_the_rollout() -> None:

@@ -33,7 +33,7 @@ def test_shows_the_weights_of_a_head_at_first(selection: Selection) -> None:
 
 def test_unknown_map_is_refused_with_those_there_are(selection: Selection) -> None:
     choice = PictureChoice(selection=selection)
-    with pytest.raises(TraitError, match=r"'weights', 'row', 'log', 'mean', 'max', 'difference'.*'rollout'"):
+    with pytest.raises(TraitError, match=r"'weights', 'row', 'log', 'mean', 'max', 'difference'.*'rollout'.*'flow'"):
         choice.kind = "median"
     choice.close()
 

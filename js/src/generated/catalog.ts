@@ -43,7 +43,7 @@ export interface TokensEntry {
   offset: number;
 }
 
-/** What can be shown of a record of attention weights, beside its frames. ``queries, keys, heads``: sizes. ``tiles``: the map of each head made small, ``axes`` sample and head. ``row``: each row in shares of its largest weight. ``log``: log10 of the weights. ``mean``, ``max``: over the heads, ``axes`` sample. ``difference``: head minus other, ``axes`` sample, head, other; None with one head. ``rollout``: attention rollout from the first layer to this one, None where the layers do not follow on each other. The codes of all but "difference" have 253 for a weight that is exactly 0: masked, or never given. */
+/** What can be shown of a record of attention weights, beside its frames. ``queries, keys, heads``: sizes. ``tiles``: the map of each head made small, ``axes`` sample and head. ``row``: each row in shares of its largest weight. ``log``: log10 of the weights. ``mean``, ``max``: over the heads, ``axes`` sample. ``difference``: head minus other, ``axes`` sample, head, other; None with one head. ``rollout``: attention rollout from the first layer to this one, None where the layers do not follow on each other. ``flow``: attention flow through the same layers from one query, a single row, ``axes`` sample and query. The codes of all but "difference" have 253 for a weight that is exactly 0: masked, or never given. */
 export interface AttentionEntry {
   queries: number;
   keys: number;
@@ -55,6 +55,7 @@ export interface AttentionEntry {
   max: PictureEntry;
   difference: PictureEntry | null;
   rollout: PictureEntry | null;
+  flow: PictureEntry | null;
   query_tokens: TokensEntry;
   key_tokens: TokensEntry;
 }

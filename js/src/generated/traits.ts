@@ -349,8 +349,8 @@ export function layerPickerDefaults() {
 export interface PictureChoiceState {
   /** The cursor: which attention, sample and head. */
   selection: SelectionModel;
-  /** The map: weights of the selected head, row (in shares of the largest weight of each row), log (colours by the logarithm of the weight), mean or max over the heads, difference (selected head minus other_head), rollout (from the first attention layer to this one). */
-  kind: 'weights' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout';
+  /** The map: weights of the selected head, row (in shares of the largest weight of each row), log (colours by the logarithm of the weight), mean or max over the heads, difference (selected head minus other_head), rollout (from the first attention layer to this one), flow (the same for the selected query alone: the most that could flow from it to each key). */
+  kind: 'weights' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout' | 'flow';
   /** The head that is subtracted in a difference, 0 = first; the last where there are fewer. */
   other_head: number;
 }
