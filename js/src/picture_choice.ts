@@ -136,7 +136,9 @@ export class PictureChoiceModel extends StateModel<PictureChoiceState> implement
   /** Moves the selection to the attention that is shown and to these of its indices, as in select({ query: 5 }). */
   select(indices: Record<string, number>): void {
     const layer = attentionLayer(this.selection.store.catalog, this.selection.layerIndex());
-    this.selection.set(layer < 0 ? indices : { layer, ...indices }); // sent by the selection itself
+    const time = indices.query === undefined ? {} : { time: indices.query }; // a query is a timestep elsewhere
+    const place = layer < 0 ? {} : { layer };
+    this.selection.set({ ...place, ...indices, ...time }); // sent by the selection itself
   }
 
   private followSelection(): void {

@@ -105,12 +105,13 @@ export function pinnedIndex(selection: SelectionModel, attention: AttentionEntry
 }
 
 /**
- * Selects a position of what is shown. The cursor may be at another layer, which has no queries and no keys: then it
+ * Selects a position of what is shown; a query is also a timestep, for the views of other layers. The cursor may be at another layer, which has no queries and no keys: then it
  * moves to the attention that is looked at.
  */
 export function pin(selection: SelectionModel, side: Side, index: number): void {
   const layer = attentionLayer(selection.store.catalog, selection.layerIndex());
-  selection.set(layer < 0 ? { [side]: index } : { layer, [side]: index });
+  const indices = side === 'query' ? { query: index, time: index } : { key: index };
+  selection.set(layer < 0 ? indices : { layer, ...indices });
 }
 
 function sampleOf(selection: SelectionModel): number {

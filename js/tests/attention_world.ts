@@ -57,7 +57,7 @@ export function attentionOf(size: Size, texts: Texts = {}): RecordEntry {
   return {
     ...imageRecord(samples, heads),
     dims: ['batch', 'head', 'query', 'key'],
-    extents: { sample: samples, head: heads, query: queries, key: keys },
+    extents: { sample: samples, head: heads, query: queries, key: keys, time: queries },
     frame,
     attention,
   };

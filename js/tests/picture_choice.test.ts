@@ -161,7 +161,7 @@ it('moves the cursor to the attention that it shows', () => {
   const { choice, selection } = choiceOf();
   selection.set('layer', 1);
   choice.select({ query: 1, key: 1 });
-  expect([selection.get('layer'), selection.get('query'), selection.get('key')]).toEqual([0, 1, 1]);
+  expect(['layer', 'query', 'key', 'time'].map((axis) => selection.get(axis))).toEqual([0, 1, 1, 1]);
 });
 
 it('says why the kernel refused', () => {

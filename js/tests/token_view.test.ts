@@ -102,13 +102,13 @@ describe('looking and pinning', () => {
   it('a click selects the query', () => {
     const { keys, selection } = tokenView();
     tokensOf(keys)[2].click();
-    expect([selection.get('query'), selection.get('key')]).toEqual([2, 0]);
+    expect([selection.get('query'), selection.get('key'), selection.get('time')]).toEqual([2, 0, 2]);
   });
 
   it('in the other direction a click selects the key', () => {
     const { keys, selection } = tokenView(undefined, undefined, undefined, { direction: 'to' });
     tokensOf(keys)[2].click();
-    expect([selection.get('query'), selection.get('key')]).toEqual([0, 2]);
+    expect([selection.get('query'), selection.get('key'), selection.get('time')]).toEqual([0, 2, 0]);
   });
 
   it('while another layer is selected, a click selects the attention that is looked at', async () => {

@@ -13,7 +13,7 @@ from ..records import TensorRecord, TensorStats
 from .attention_heads import HEAD_KINDS, HEAD_MEASURES
 from .attention_plan import AttentionPlan, is_attention, plan_attention, rollout_chains
 from .entries import AttentionEntry, Catalog, LayerEntry, PictureEntry, RecordEntry, StatsEntry
-from .plan import Picture, plan_record
+from .plan import Picture, RecordPlan, plan_record
 from .record_message import record_message
 from .token_places import Texts, TokenPlace, sent_texts, token_places
 
@@ -86,7 +86,7 @@ def _record_entry(record: TensorRecord) -> RecordEntry:
         "on_demand": record.on_demand,
         "message": record_message(record, plan),
         "stats": _stats_entry(record.stats),
-        "extents": dict(plan.extents),
+        "extents": _extents(record, plan),
         "frame": _picture_entry(plan.frame) if shown else None,
         "sheet": _picture_entry(plan.sheet) if shown else None,
         "series": _picture_entry(plan.series) if shown else None,
@@ -141,6 +141,14 @@ def _batches(entries: list[RecordEntry], sequences: int) -> list[int]:
                 if place["sequence"] >= 0:
                     batches[place["sequence"]] = max(batches[place["sequence"]], entry["shape"][0])
     return batches
+
+
+def _extents(record: TensorRecord, plan: RecordPlan) -> dict[str, int]:
+    """Size per selection trait. Queries are timesteps: views of other layers go along with the one that is chosen."""
+    extents = dict(plan.extents)
+    if record.kind == "attention" and "query" in extents:
+        extents.setdefault("time", extents["query"])
+    return extents
 
 
 def _picture_entry(picture: Picture | None) -> PictureEntry | None:

@@ -88,7 +88,8 @@ class AttentionEntry(TypedDict):
 
 
 class RecordEntry(TypedDict):
-    """One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait.
+    """One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait; of
+    attention also ``time``, the number of queries.
 
     ``kept``: whether the values were held when the recording ended; ``on_demand``: not held, but to be had again.
     ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none.

@@ -167,3 +167,9 @@ def test_300_records_take_less_than_30_ms() -> None:
     started = time.perf_counter()
     build_catalog(cache)
     assert (time.perf_counter() - started) * 1000 < 30
+
+
+def test_queries_of_attention_are_timesteps_too() -> None:
+    entry = entry_of(torch.rand(1, 2, 4, 6), "batch", "head", "query", "key", kind="attention")
+    assert entry["extents"] == {"sample": 1, "head": 2, "query": 4, "key": 6, "time": 4}
+    assert "time" not in entry_of(torch.rand(4, 6), "query", "key")["extents"]
