@@ -11,7 +11,8 @@ from memviz_widgets.errors import UnknownOptionError
 from memviz_widgets.selection import Selection
 from memviz_widgets.synced import MODULE_VERSION, Synced
 
-MADE_FROM_A_CACHE = (views.ActivationExplorer, views.AttentionExplorer, views.FrameStore)  # their constructors have tests of their own
+# Their constructors have tests of their own.
+MADE_FROM_A_CACHE = (views.ActivationExplorer, views.AttentionExplorer, views.FrameStore)
 WIDGETS = [Selection, *(getattr(views, name) for name in views.__all__)]
 
 
