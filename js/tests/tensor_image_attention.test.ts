@@ -173,10 +173,10 @@ describe('reading', () => {
 });
 
 describe('the selection', () => {
-  it('is moved by a click to query and key, and nowhere else', async () => {
+  it('is moved by a click to query and key; the query is the timestep', async () => {
     const { click, selection } = await matrix();
     click(1, 2);
-    expect(['layer', 'query', 'key', 'time'].map((axis) => selection.get(axis))).toEqual([0, 1, 2, 0]);
+    expect(['layer', 'query', 'key', 'time'].map((axis) => selection.get(axis))).toEqual([0, 1, 2, 1]);
   });
 
   it('comes to the attention when another layer was selected', async () => {
