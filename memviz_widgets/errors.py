@@ -29,6 +29,10 @@ class InputError(MemvizError, TypeError):
     """What was given as the model's input cannot be passed to it as it stands."""
 
 
+class AdapterError(MemvizError, TypeError):
+    """What was given as a memory adapter cannot be one."""
+
+
 class LayersError(MemvizError, ValueError):
     """A pattern in ``layers=`` that matches no module of the model."""
 

@@ -48,7 +48,8 @@ class TensorRecord:
         path: Name of the module in ``model.named_modules()``; "" is the model itself.
         module_type: Class name of the module, as it was when the call ended.
         call: Which call of this module within its step, 0 = the one entered first.
-        kind: What the tensor is to the module: "output", or "attention" for weights of an attention that ran in it.
+        kind: What the tensor is to the module: "output"; "attention" for weights of an attention that ran in it; of a
+            memory its part, such as "hidden", "cell", "gate.f", "memory", "read_weights" (see capture.memory).
         item: "" when the module returned this tensor itself, else its place in the result: "0", "1.0", "logits".
         dims: One name per axis, see :data:`DIMS`.
         shape: Size per axis.
@@ -62,6 +63,8 @@ class TensorRecord:
         step: Which outermost call of the model (a training or generation step), 0 = the first.
         on_demand: Whether values that are not held can be had again, by replay or from disk.
         caller: (path, call) of the module call inside which this call was made; None for an outermost call.
+        memory: Which memory the tensor belongs to: "encoder l0", "ntm.memory"; "" for a tensor that is of none.
+        parts: Indices of the records that this one joins along time, one per call or step; () for a recorded tensor.
     """
 
     index: int
@@ -82,6 +85,8 @@ class TensorRecord:
     step: int = 0
     on_demand: bool = False
     caller: tuple[str, int] | None = None
+    memory: str = ""
+    parts: tuple[int, ...] = ()
 
     @property
     def available(self) -> bool:
@@ -99,7 +104,8 @@ class TensorRecord:
 class Draft(NamedTuple):
     """A TensorRecord while the recording runs: what is known at once. Made between a model's operations, so cheaply.
 
-    The fields are those of :class:`TensorRecord`, in its order.
+    The fields are those of :class:`TensorRecord`, in its order. ``start``: position in its sequence of the first
+    timestep of a memory's tensor, -1 where nothing says so.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index
@@ -116,10 +122,12 @@ class Draft(NamedTuple):
     note: str
     step: int = 0
     caller: tuple[str, int] | None = None
+    memory: str = ""
+    start: int = -1
 
     def record(
         self, stats: TensorStats | None = None, *, kept: bool = False, on_demand: bool = False, note: str | None = None
     ) -> TensorRecord:
         """The record, with what is known at the end; ``note`` replaces that of the draft."""
         text = self.note if note is None else note
-        return TensorRecord(*self[:11], stats, kept, text, None, self.step, on_demand, self.caller)
+        return TensorRecord(*self[:11], stats, kept, text, None, self.step, on_demand, self.caller, self.memory)

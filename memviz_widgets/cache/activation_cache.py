@@ -25,8 +25,10 @@ from .bringing_back import BringingBack
 from .budget import format_bytes, parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
+from .joined import hop_records, joined_records, joined_value, memories_of
 from .lookup import find_record
 from .prices import known_price
+from .recovered import with_findings
 from .spill import Spill
 from .tokens import TokenTexts, token_texts
 from .values import ValueStore
@@ -201,13 +203,22 @@ class ActivationCache:
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
-        self._values.finish()
-        self._records = self._values.records(on_demand=self._again.replay is not None)
+        values = self._values
+        values.finish()
+        self._records = values.records(on_demand=self._again.replay is not None)
         self._again.settle(self._records)
+        values.replaceable = self._again.replay is not None
+        self._records += tuple(joined_records(values.drafts, self._records))
+        self._records += tuple(hop_records(self._records))
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
-        """All records in the order in which modules finished."""
+        """All records in the order in which modules finished; after them those that join parts of memories over time.
+
+        The residual of a recovered value is there once the value was looked at.
+        """
+        if news := self._values.recoveries.news():
+            self._records = with_findings(self._records, news)
         return self._records
 
     @property
@@ -292,13 +303,17 @@ class ActivationCache:
         """A copy of the first tensor that the module's first call returned."""
         return self.get(path)
 
-    def get(self, path: str, kind: str = "output", call: int = 0, item: str | None = None, step: int = 0) -> Tensor:
+    def get(
+        self, path: str, kind: str = "output", call: int | None = None, item: str | None = None, step: int = 0
+    ) -> Tensor:
         """A copy of one recorded value.
 
         Args:
             path: Module path, any of its names if it is registered under several; "" is the model.
-            kind: "output", or "attention": all weights of an attention that ran in the module (see :meth:`attention`).
-            call: Which call of the module within the step, 0 = the one entered first.
+            kind: "output"; "attention": all weights of an attention that ran in the module (see :meth:`attention`); or
+                a part of a memory: "hidden", "cell", "gate.f", "memory", "read_weights" ... (see :meth:`memories`).
+            call: Which call of the module within the step, 0 = the one entered first; None is the first, of a part of
+                a memory all of them, joined along the axis "time".
             item: Place in the result ("0", "1.0", "logits"); None is the first tensor of the result.
             step: Which outermost call of the model, 0 = the first.
 
@@ -347,11 +362,15 @@ class ActivationCache:
                 raise IndexError(f"no {name} {wanted}; the attention of {path!r} has {size}, counted from 0.")
         return capturing.snapshot(value[index]) if isinstance(value, Tensor) else value.read(index)
 
+    def memories(self) -> dict[str, tuple[TensorRecord, ...]]:
+        """The memories that were found: label -> records of their parts, joined over time where they are."""
+        return memories_of(self.records)
+
     def find(
-        self, path: str, kind: str = "output", call: int = 0, item: str | None = None, step: int = 0
+        self, path: str, kind: str = "output", call: int | None = None, item: str | None = None, step: int = 0
     ) -> TensorRecord:
         """The record that :meth:`get` would read. Raises UnknownRecordError."""
-        return find_record(self._records, self._trace, path, kind, step, call, item)
+        return find_record(self.records, self._trace, path, kind, step, call, item)
 
     def value(self, record: TensorRecord) -> Tensor | LazyValue:
         """The held value itself, without a copy: for drawing, never to be handed to users or written to.
@@ -367,17 +386,23 @@ class ActivationCache:
             NotReproducibleError: when they were dropped and a replay gave other values.
         """
         self._check_open()
-        value = self._values.get(record.index)
-        if value is None and record.available:
-            self._again.fetch(record)
+        if record.parts:
+            parts = [self._records[index] for index in record.parts]
+            return joined_value(record, parts, lambda index: self.value(self._records[index]))
+        try:
             value = self._values.get(record.index)
+            if value is None and record.available:
+                self._again.fetch(record)
+                value = self._values.get(record.index)
+        except capturing.RecurrentError as error:
+            raise NotKeptError(f"{record.label!r} (call {record.call}) cannot be recovered: {error}") from error
         if value is None:
             raise NotKeptError(f"{record.label!r} (call {record.call}) has no values here: {record.note}")
         return value
 
     def value_or_none(self, record: TensorRecord) -> Tensor | LazyValue | None:
         """The held value without a copy, or None when it is not held now or the cache is closed."""
-        return None if self._closed else self._values.get(record.index)
+        return None if self._closed or record.parts else self._values.get(record.index)
 
     def _check_open(self) -> None:
         if self.recording:

@@ -89,7 +89,7 @@ class BringingBack:
         block = [place for place in replay.block_around(index) if place != index and self._records[place].on_demand]
         beside = self._values.absent_near(index, block)
 
-        def take(place: int, live: Tensor | capturing.QueryKey) -> bool:
+        def take(place: int, live: Tensor | capturing.Derived) -> bool:
             if place == index:
                 return self._values.restore(place, live)
             return self._values.restore_beside(place, live, wanted=index)

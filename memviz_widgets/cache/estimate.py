@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from .. import capture as capturing
-from ..capture import QueryKey
+from ..capture import Derived
 from ..records import Draft, TensorRecord
 from .budget import budget_text, format_bytes
 
@@ -63,8 +63,8 @@ class _Tally:
         self.input_bytes = 0
         self._seen: capturing.TensorMap[tuple[int | None]] = capturing.TensorMap()
 
-    def __call__(self, draft: Draft, live: Tensor | QueryKey | None) -> None:
-        parts = live.tensors().values() if isinstance(live, QueryKey) else () if live is None else (live,)
+    def __call__(self, draft: Draft, live: Tensor | Derived | None) -> None:
+        parts = live.tensors().values() if isinstance(live, Derived) else () if live is None else (live,)
         self.records.append(draft.record())
         self.costs.append(sum(self._cost(part) for part in parts))
 

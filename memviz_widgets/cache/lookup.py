@@ -16,9 +16,11 @@ MOST_LISTED = 12
 
 
 def find_record(
-    records: Sequence[TensorRecord], trace: Trace, path: str, kind: str, step: int, call: int, item: str | None
+    records: Sequence[TensorRecord], trace: Trace, path: str, kind: str, step: int, call: int | None, item: str | None
 ) -> TensorRecord:
     """The record with these names; ``item`` None is the first tensor of the result.
+
+    ``call`` None is the record over all calls where there is one, as of parts of memories, else call 0.
 
     Raises:
         UnknownRecordError: when there is none; it names the nearest path, or the kinds, steps, calls, items there are.
@@ -26,7 +28,12 @@ def find_record(
     found = _of_path(records, trace, path)
     found = _narrow(found, "kind", kind, f"{path!r} has no kind")
     found = _narrow(found, "step", step, f"{path!r} has no step")
-    found = _narrow(found, "call", call, f"{path!r} has no call")
+    joined = [record for record in found if record.parts]
+    if call is None and joined:
+        found = joined
+    else:
+        call = call or 0
+        found = _narrow([each for each in found if not each.parts], "call", call, f"{path!r} has no call")
     if item is None:
         # A note about an item that is no tensor must not hide the tensor after it.
         return next((record for record in found if record.dtype), found[0])

@@ -7,32 +7,32 @@ that come back from a replay. Inputs that were saved for replay are held as long
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..capture import (
+    Derived,
     LazyValue,
-    QueryKey,
-    TensorMap,
+    RecoveredValue,
     checksum,
     dense_tensor,
-    fingerprint,
     held_nbytes,
     look,
-    same_bits,
     snapshot,
     tensor_kind,
     tensor_stats,
-    version_of,
 )
 from ..errors import SpillError
-from ..records import Draft, TensorRecord, TensorStats
+from ..records import Draft, TensorRecord
 from .budget import budget_text, format_bytes
-from .spill import Spill, SpilledValue
+from .held import Entry, Value
+from .live_values import LiveValues, mark_of
+from .recovered import Recoveries
+from .spill import Spill
 from .verify import same_stats
 
 MEASURED_LATER = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -43,46 +43,6 @@ RESULT_SHARE = 4
 """The model's own results may displace earlier values from one part in this many of the budget."""
 ANCHOR_SHARE = 2
 """Inputs saved for replay may take one part in this many of the budget."""
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class Value:
-    """One value: what it costs, what is known about it, and its copy while it is held.
-
-    ``recorded``: a record is of it, not only a saved input. ``looked_at``: its statistics were computed, or cannot be.
-    ``mark``: sampled elements, made when the copy is given up or was never made. ``checksum``: of all elements, for an
-    inference tensor that was never copied. ``pins``: saved inputs that are this value, which is then not given up.
-    ``spilled``: its copy on disk.
-    """
-
-    nbytes: int
-    dense: bool
-    stats: TensorStats | None = None
-    tensor: Tensor | None = None
-    note: str = ""
-    mark: bytes | None = None
-    checksum: int | None = None
-    pins: int = 0
-    recorded: bool = False
-    looked_at: bool = False
-    spilled: SpilledValue | None = None
-
-
-@dataclasses.dataclass(slots=True)
-class _Entry:
-    """What a record stands for: one value, or those of which attention weights are computed."""
-
-    parts: dict[str, Value]
-    attention: QueryKey | None = None
-    """Without tensors."""
-
-    @property
-    def held(self) -> bool:
-        return all(part.tensor is not None for part in self.parts.values())
-
-    @property
-    def stored(self) -> bool:
-        return all(part.tensor is not None or part.spilled is not None for part in self.parts.values())
 
 
 class ValueStore:
@@ -102,13 +62,18 @@ class ValueStore:
         """Bytes of saved inputs that no record had when they were saved."""
         self._spill = spill
         self._drafts: list[Draft] = []
-        self._entries: dict[int, _Entry] = {}
-        self._alive: TensorMap[tuple[int | None, Value]] = TensorMap()
-        """The version that a live tensor had when a value was taken from it, and the value."""
+        self._entries: dict[int, Entry] = {}
+        self._alive = LiveValues()
         self._held: OrderedDict[int, Value] = OrderedDict()
         self._guests: list[Value] = []
         self._unmeasured: list[Value] = []
         self._result_bytes = 0
+        self._given: tuple[Any, dict[str, Value]] = (None, {})
+        """The tensors of the call that was recorded last, and what was taken from them."""
+        self.recoveries = Recoveries()
+        """What was found out about values that are recovered instead of read."""
+        self.replaceable = True
+        """Whether values that are given up can be had again; when not, only recovered ones make room for others."""
         self.expected_bytes = 0
         """Bytes of all values, if an earlier recording told; 0 = not known."""
 
@@ -118,20 +83,38 @@ class ValueStore:
         return self._spill is not None
 
     @property
+    def drafts(self) -> list[Draft]:
+        """What was known of each record while the recording ran."""
+        return self._drafts
+
+    @property
     def kept_bytes(self) -> int:
         """Bytes of the values of records that are held; without inputs that are saved for replay only."""
         return sum(value.nbytes for value in self._held.values() if value.recorded)
 
     # -- while a recording runs
 
-    def add(self, draft: Draft, live: Tensor | QueryKey | None) -> None:
+    def add(self, draft: Draft, live: Tensor | Derived | None) -> None:
         """Take one record from the hooks; ``live`` may change right after this returns."""
-        if isinstance(live, QueryKey):
-            parts = {name: self._part(tensor, draft, measure=False) for name, tensor in live.tensors().items()}
-            self._entries[draft.index] = _Entry(parts, live.with_tensors({}))
+        if isinstance(live, RecoveredValue):
+            self._entries[draft.index] = Entry(self._parts_given(live, draft), live.with_tensors({}))
+            self.recoveries.add(draft.index, live)
+        elif isinstance(live, Derived):
+            self._entries[draft.index] = Entry(self._parts_named(live, draft), live.with_tensors({}))
         elif live is not None:
-            self._entries[draft.index] = _Entry({"": self._part(live, draft, measure=True)})
+            self._entries[draft.index] = Entry({"": self._part(live, draft, measure=True)})
         self._drafts.append(draft)
+
+    def _parts_named(self, live: Derived, draft: Draft) -> dict[str, Value]:
+        return {name: self._part(tensor, draft, measure=False) for name, tensor in live.tensors().items()}
+
+    def _parts_given(self, live: RecoveredValue, draft: Draft) -> dict[str, Value]:
+        """The parts of a recovered value: those of the one before where both come from the same call."""
+        given, parts = self._given
+        if given is not live.given:
+            parts = self._parts_named(live, draft)
+            self._given = live.given, parts
+        return parts
 
     def hold(self, live: Tensor, outermost: bool) -> Value | None:
         """Keep a copy of an input for replay, at the expense of values if need be; None when there is no room.
@@ -139,7 +122,7 @@ class ValueStore:
         ``outermost``: it is an input of the whole call, without which nothing comes back: it may take all the room.
         """
         share = self.budget_bytes if outermost else self.budget_bytes // ANCHOR_SHARE
-        value = self._known(live)
+        value = self._alive.known(live)
         if value is None or value.tensor is None:
             nbytes = held_nbytes(live, look(live))
             if self.pinned_bytes + nbytes > share or not self._make_room(nbytes):
@@ -147,7 +130,7 @@ class ValueStore:
             if value is None:
                 value = Value(nbytes, dense=True)
                 self.input_bytes += nbytes
-                self._alive.put(live, (version_of(live), value))
+                self._alive.put(live, value)
             self._store(value, snapshot(live))
         elif not value.pins and self.pinned_bytes + value.nbytes > share:
             return None
@@ -166,7 +149,7 @@ class ValueStore:
                 self._give_up(value)
 
     def _part(self, live: Tensor, draft: Draft, *, measure: bool) -> Value:
-        value = self._known(live)
+        value = self._alive.known(live)
         if value is None:
             value = self._take(live, draft)
         elif value.tensor is None and value.dense and self._displaces(draft, value.nbytes):
@@ -182,33 +165,6 @@ class ValueStore:
             else:
                 self._measure(value, live)
         return value
-
-    def _known(self, live: Tensor) -> Value | None:
-        """The value already taken from this very tensor, if nothing was written to it since.
-
-        The version counter misses writes through ``.data``, numpy and foreign kernels, so sampled numbers are compared.
-        """
-        version, value = self._alive.get(live) or (None, None)
-        if value is None or version != version_of(live):
-            return None
-        if tensor_kind(live) != "dense":
-            return value
-        if version is None:  # an inference tensor: only a full look can tell
-            if value.tensor is not None:
-                return value if same_bits(live, value.tensor) else None
-            return value if value.checksum is not None and checksum(live) == value.checksum else None
-        if value.mark is None:
-            value.mark = self._mark_of(value.tensor)
-        return value if self._mark_of(live) == value.mark else None
-
-    @staticmethod
-    def _mark_of(tensor: Tensor | None) -> bytes | None:
-        if tensor is None:
-            return None
-        try:
-            return fingerprint(tensor)
-        except (RuntimeError, NotImplementedError, TypeError):  # a dtype that cannot be sampled
-            return None
 
     def _take(self, live: Tensor, draft: Draft) -> Value:
         """A new value of a live tensor: copied if it fits, else written to disk or given up."""
@@ -227,9 +183,9 @@ class ValueStore:
             except SpillError as error:
                 value.note = str(error)
         else:
-            value.mark = self._mark_of(live) if value.dense else None
+            value.mark = mark_of(live) if value.dense else None
             value.checksum = checksum(live) if value.dense and live.is_inference() else None
-        self._alive.put(live, (version_of(live), value))
+        self._alive.put(live, value)
         return value
 
     def _displaces(self, draft: Draft, nbytes: int) -> bool:
@@ -260,6 +216,7 @@ class ValueStore:
     def finish(self) -> None:
         """The recording is over: live tensors are forgotten, and copies are measured."""
         self._alive.clear()
+        self._given = None, {}
         self.held_bytes = sum(value.nbytes for value in self._held.values())  # an interrupt may have come in between
         for value in self._unmeasured:
             if value.tensor is not None and value.stats is None:
@@ -323,20 +280,37 @@ class ValueStore:
         return found
 
     def get(self, index: int) -> Tensor | LazyValue | None:
-        """The value of a record, held or on disk, or None. It was looked at now."""
+        """The value of a record, held or on disk, or None. It was looked at now.
+
+        Raises:
+            RecurrentError: when it cannot be recovered from what is held.
+        """
         entry = self._entries.get(index)
         if entry is None or not entry.stored:
             return None
-        for part in entry.parts.values():
+        held = [*entry.parts.values(), *([entry.result] if entry.result else [])]
+        for part in held:
             if id(part) in self._held:
                 self._held.move_to_end(id(part))
-        if entry.attention is not None:
-            tensors = {name: _loaded(part) for name, part in entry.parts.items()}
-            return entry.attention.with_tensors(tensors)
+        if entry.result is not None and entry.result.tensor is not None:
+            return entry.result.tensor
+        if entry.derived is not None:
+            value = entry.derived.with_tensors(entry.loaded())
+            return self._recover(index, value) if isinstance(value, RecoveredValue) else value
         part = entry.parts[""]
         return part.tensor if part.tensor is not None else part.spilled
 
-    def restore(self, index: int, live: Tensor | QueryKey) -> bool:
+    def _recover(self, index: int, value: RecoveredValue) -> Tensor | LazyValue:
+        """Compute a value, and those that come along, and hold what fits; what does not fit is read in pieces."""
+        needed = self._parts_of(index)
+        for found, tensor in self.recoveries.compute(index, value, lambda nbytes: self._can_have(nbytes, needed)):
+            entry = self._entries[found]
+            entry.result = Value(tensor.numel() * tensor.element_size(), dense=True, recovered=True)
+            self._store(entry.result, tensor)
+        result = self._entries[index].result
+        return value if result is None or result.tensor is None else result.tensor
+
+    def restore(self, index: int, live: Tensor | Derived) -> bool:
         """Take a value from a replay, if it is the recorded one, and make room for it."""
         tensors = self._recognised(index, live)
         if tensors is None:
@@ -347,7 +321,7 @@ class ValueStore:
             self._store_afterwards(part, tensor, needed)
         return True
 
-    def restore_beside(self, index: int, live: Tensor | QueryKey, wanted: int) -> bool:
+    def restore_beside(self, index: int, live: Tensor | Derived, wanted: int) -> bool:
         """Take a value that came by on the way to another one, if it is the recorded one and fits beside it."""
         tensors = self._recognised(index, live)
         if tensors is None:
@@ -362,10 +336,10 @@ class ValueStore:
     def _parts_of(self, index: int) -> frozenset[int]:
         return frozenset(map(id, self._entries[index].parts.values()))
 
-    def _recognised(self, index: int, live: Tensor | QueryKey) -> list[tuple[Value, Tensor]] | None:
+    def _recognised(self, index: int, live: Tensor | Derived) -> list[tuple[Value, Tensor]] | None:
         """Parts of a record that are not held, each with its tensor; None when these are not the recorded values."""
         parts = self._entries[index].parts
-        tensors = live.tensors() if isinstance(live, QueryKey) else {"": live}
+        tensors = live.tensors() if isinstance(live, Derived) else {"": live}
         if set(tensors) != set(parts):
             return None
         if not all(self._is_recorded(parts[name], tensor) for name, tensor in tensors.items()):
@@ -376,7 +350,7 @@ class ValueStore:
         """Whether a tensor of a replay is the recorded value: statistics and sampled elements agree."""
         if held_nbytes(live, look(live)) != part.nbytes:
             return False
-        if part.mark is not None and self._mark_of(dense_tensor(live, tensor_kind(live))) != part.mark:
+        if part.mark is not None and mark_of(dense_tensor(live, tensor_kind(live))) != part.mark:
             return False
         return part.stats is None or same_stats(part.stats, tensor_stats(live))
 
@@ -404,9 +378,17 @@ class ValueStore:
         for value in list(self._held.values()):
             if self.held_bytes + nbytes <= self.budget_bytes:
                 break
-            if not value.pins and id(value) not in needed:
+            if self._expendable(value, needed):
                 self._give_up(value)
         return self.held_bytes + nbytes <= self.budget_bytes
+
+    def _expendable(self, value: Value, needed: frozenset[int]) -> bool:
+        return not value.pins and id(value) not in needed and (self.replaceable or value.recovered)
+
+    def _can_have(self, nbytes: int, needed: frozenset[int]) -> bool:
+        """Make room, unless that could not be enough: then nothing is given up."""
+        fixed = sum(value.nbytes for value in self._held.values() if not self._expendable(value, needed))
+        return fixed + nbytes <= self.budget_bytes and self._make_room(nbytes, needed)
 
     def _give_up(self, value: Value) -> None:
         """Let the copy go; what tells it from another value stays."""
@@ -414,8 +396,11 @@ class ValueStore:
             return
         if self._held.pop(id(value), None) is not None:
             self.held_bytes -= value.nbytes
+        if value.recovered:
+            value.tensor = None
+            return
         if value.mark is None:
-            value.mark = self._mark_of(value.tensor)
+            value.mark = mark_of(value.tensor)
         if value.looked_at and value.stats is None and not value.note:
             value.stats = tensor_stats(value.tensor)
         value.tensor = None
@@ -429,13 +414,7 @@ class ValueStore:
         self._entries.clear()
         self._alive.clear()
         self._unmeasured.clear()
+        self.recoveries.clear()
         self.held_bytes = self.pinned_bytes = 0
         if self._spill is not None:
             self._spill.close()
-
-
-def _loaded(part: Value) -> Tensor:
-    if part.tensor is not None:
-        return part.tensor
-    assert part.spilled is not None
-    return part.spilled.load()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from .attention import QueryKey
+from .derived import Derived
 from .fingerprint import checksum, fingerprint
 from .hooks import Sink
 from .lazy import LazyValue
+from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory, unregister_memory
+from .memory_candidates import Candidate, memory_candidates, proposal_text
+from .memory_hops import hop_groups
 from .outputs import tensors_of
+from .recurrent_cells import RecurrentError
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
 from .stats import tensor_stats
@@ -14,9 +19,15 @@ from .tensors import TensorMap, dense_tensor, held_nbytes, look, same_bits, snap
 from .trace import Trace
 
 __all__ = [
+    "Candidate",
+    "Derived",
     "Holder",
     "LazyValue",
+    "MemoryAdapter",
+    "MemoryTensor",
     "QueryKey",
+    "RecoveredValue",
+    "RecurrentError",
     "Replay",
     "ReplayFailedError",
     "Session",
@@ -27,12 +38,17 @@ __all__ = [
     "dense_tensor",
     "fingerprint",
     "held_nbytes",
+    "hop_groups",
     "look",
+    "memory_candidates",
+    "proposal_text",
+    "register_memory",
     "run",
     "same_bits",
     "snapshot",
     "tensor_kind",
     "tensor_stats",
     "tensors_of",
+    "unregister_memory",
     "version_of",
 ]

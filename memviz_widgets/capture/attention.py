@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .derived import Derived
 from .lazy import Index
 
 Modifier = Callable[..., Tensor]
@@ -22,7 +23,7 @@ Modifier = Callable[..., Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class QueryKey:
+class QueryKey(Derived):
     """Attention weights that are not there yet. A :class:`~memviz_widgets.capture.lazy.LazyValue`.
 
     Attributes:
@@ -55,6 +56,11 @@ class QueryKey:
     def dtype(self) -> torch.dtype:
         """float32; float64 where the model computes in it."""
         return torch.float64 if self.query.dtype is torch.float64 else torch.float32
+
+    @property
+    def device(self) -> torch.device:
+        """That of the query."""
+        return self.query.device
 
     def tensors(self) -> dict[str, Tensor]:
         """What must be copied to read the weights later."""

@@ -13,45 +13,25 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..records import Draft
-from .attention import QueryKey
 from .attention_taps import AttentionTaps
+from .calls import CallKeeper, Frame, call_text, is_inside
+from .derived import Derived
 from .dims import DimsGuide, tensors_in
 from .followed_thread import FollowedThread
+from .memory import MemoryAdapter, MemoryTensor
 from .outputs import Leaf, leaves
 from .progress import Progress
 from .tensors import NO_VALUES, look
 from .trace import Site, Trace
 
-
-class CallKeeper(Protocol):
-    """Is told of calls that begin and end; see Anchors."""
-
-    def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:
-        """A call begins; True when its end is to be told."""
-        ...
-
-    def begin_outermost(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> None:
-        """An outermost call begins."""
-        ...
-
-    def end(self, index: int) -> None:
-        """The call that began last has ended."""
-        ...
-
-    def end_all(self, index: int) -> None:
-        """All have ended."""
-        ...
-
-
-Value = Tensor | QueryKey
+Value = Tensor | Derived
 Sink = Callable[[Draft, "Value | None"], None]
 """Takes the draft of a record and its live value (None when there is none); copies what it keeps, at once."""
 
@@ -62,23 +42,17 @@ ATTENTION_DIMS = ("batch", "head", "query", "key")
 _NOTHING: AbstractContextManager[Any] = nullcontext()
 
 
-@dataclass(slots=True)
-class Frame:
-    """A call that has begun and not ended."""
+class Part(NamedTuple):
+    """Which part of which memory a tensor is; an output is of none."""
 
-    module: nn.Module
-    path: str
-    call: int
-    handled: BaseException | None
-    """The exception that was being handled already when the call began; not this call's failure."""
-    running: FrameType
-    """The Python frame that makes the call, by which a call that was interrupted is known later."""
-    anchored: bool = False
-    attentions: int = 0
+    kind: str = "output"
+    memory: str = ""
+    start: int = -1
+    path: str | None = None
 
-    def name(self) -> tuple[str, str, int]:
-        """Path, class and number of the call."""
-        return self.path, type(self.module).__name__, self.call
+
+OUTPUT = Part()
+ATTENTION = Part("attention")
 
 
 class Recorder:
@@ -93,6 +67,7 @@ class Recorder:
         anchors: Saves inputs for replay; None to save none.
         outermost: Whether outermost calls are anchors of their own (a recording of the user's loop).
         progress: Told of every module that finishes.
+        memories: Id of a module -> the adapter that knows its memory.
     """
 
     def __init__(
@@ -106,6 +81,7 @@ class Recorder:
         anchors: CallKeeper | None = None,
         outermost: bool = False,
         progress: Progress | None = None,
+        memories: Mapping[int, MemoryAdapter] | None = None,
     ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
         self._sink = sink
@@ -113,6 +89,7 @@ class Recorder:
         self._trace = trace
         self._chosen = chosen
         self._anchors = anchors
+        self._memories = dict(memories or {})
         self._outermost = outermost
         self._progress = progress
         self._thread = FollowedThread()
@@ -129,13 +106,14 @@ class Recorder:
     @property
     def last_finished(self) -> str:
         """The call that ended last, as a reader names it; "" when none has."""
-        return _call_text(*self._last) if self._last else ""
+        return call_text(*self._last) if self._last else ""
 
     def close(self) -> None:
         """Forget the modules. Copies of the hooks that a deepcopy took along do nothing from now on."""
         self._drop_frames()
         self._paths = {}
         self._owners = {}
+        self._memories = {}
         for sentence in self.taps.remarks:
             self._trace.remark(sentence)
 
@@ -201,11 +179,13 @@ class Recorder:
             else:
                 self._last = frame.name()
                 self._record_result(frame, args, kwargs, result)
+                if (adapter := self._memories.get(id(module))) is not None:
+                    self._record_memory(adapter, frame, args, kwargs, result)
             self._end_call(frame)
 
     def _note_failure(self, error: BaseException, frame: Frame) -> None:
         if self._failure is None or self._failure[0] is not error:
-            self._failure = (error, _call_text(*frame.name()))  # the innermost call sees its error first
+            self._failure = (error, call_text(*frame.name()))  # the innermost call sees its error first
 
     def _end_call(self, frame: Frame) -> None:
         """After the records of a call: close its anchor, and what was opened for an outermost call."""
@@ -229,7 +209,7 @@ class Recorder:
 
     def _drop_interrupted(self) -> None:
         """Close calls that a KeyboardInterrupt ended: torch tells no hook of it, and the model may go on."""
-        if not self._frames or _is_inside(self._frames[-1].running):
+        if not self._frames or is_inside(self._frames[-1].running):
             return
         open_calls = {id(frame.running): position for position, frame in enumerate(self._frames)}
         current: FrameType | None = sys._getframe(2)
@@ -266,10 +246,10 @@ class Recorder:
         shape = tuple(value.shape)
         dtype = str(value.dtype).removeprefix("torch.")
         nbytes = math.prod(shape) * value.dtype.itemsize
-        device = str(value.device if isinstance(value, Tensor) else value.query.device)
+        device = str(value.device)
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, kind="attention")
+                self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, ATTENTION)
         except Exception as error:
             self._trace.remark(f"the attention of {frame.path!r}: {type(error).__name__}: {error}")
 
@@ -311,6 +291,35 @@ class Recorder:
         live = None if sight.kind in NO_VALUES else leaf.tensor
         self._emit(frame, leaf.item, dims, sight.shape, sight.dtype, sight.device, sight.nbytes, note, live)
 
+    def _record_memory(
+        self, adapter: MemoryAdapter, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> None:
+        """A record per tensor that the adapter finds in the memory. Under no_grad, as for results."""
+        with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
+            try:
+                for found in adapter.read(frame.module, args, kwargs, result):
+                    self._record_part(frame, found)
+            except Exception as error:
+                self._trace.remark(f"the memory of {frame.path!r}: {type(error).__name__}: {error}")
+
+    def _record_part(self, frame: Frame, found: MemoryTensor) -> None:
+        """One tensor of a memory; its path is that of the module whose memory it is."""
+        path = frame.path if found.owner is None else self._paths.get(id(found.owner), frame.path)
+        memory = f"{path or '(model)'} {found.memory}".strip()
+        value, part = found.value, Part(found.kind, memory, found.start, path)
+        if value is None:
+            self._emit(frame, found.item, note=found.note, part=part)
+        elif isinstance(value, Derived):
+            shape, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
+            nbytes, device = math.prod(shape) * value.dtype.itemsize, str(value.device)
+            self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part)
+        else:
+            sight = look(value)
+            live = None if sight.kind in NO_VALUES else value
+            note = "; ".join(filter(None, (found.note, sight.note)))
+            seen = (sight.shape, sight.dtype, sight.device, sight.nbytes)
+            self._emit(frame, found.item, found.dims, *seen, note, live, part)
+
     def _emit(
         self,
         frame: Frame,
@@ -322,7 +331,7 @@ class Recorder:
         nbytes: int = 0,
         note: str = "",
         live: Value | None = None,
-        kind: str = "output",
+        part: Part = OUTPUT,
     ) -> None:
         """Hand one record to the sink, if its layer was chosen."""
         if self._chosen is not None and frame.path not in self._chosen:
@@ -337,10 +346,10 @@ class Recorder:
         self._sink(
             Draft(
                 self.count,
-                frame.path,
+                frame.path if part.path is None else part.path,
                 type(frame.module).__name__,
                 frame.call,
-                kind,
+                part.kind,
                 item,
                 dims,
                 shape,
@@ -350,23 +359,12 @@ class Recorder:
                 note,
                 self._step,
                 (caller.path, caller.call) if caller else None,
+                part.memory,
+                part.start,
             ),
             live,
         )
         self.count += 1
-
-
-def _call_text(path: str, module_type: str, call: int) -> str:
-    """A call as a reader names it: ``'encoder.0' (Linear, call 2)``."""
-    return f"{path or '(model)'!r} ({module_type}, call {call})"
-
-
-def _is_inside(running: FrameType) -> bool:
-    """Whether the current call was made, at whatever depth, by that Python frame."""
-    current: FrameType | None = sys._getframe(1)
-    while current is not None and current is not running:
-        current = current.f_back
-    return current is not None
 
 
 def _single_owners(sites: list[Site]) -> dict[int, str]:

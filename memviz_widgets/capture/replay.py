@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from ..records import Draft, TensorRecord
 from .anchors import Anchor, Anchors
 from .attached import attached
-from .attention import QueryKey
+from .derived import Derived
 from .hooks import Recorder
+from .memory import MemoryAdapter
 from .run_context import cheap_collections, deeper_stack, uncompiled
 from .state import kept_state
 from .surroundings import TrainingFlags
 from .trace import Site, Trace, is_compiled_wrapper, walk
 
-Value = Tensor | QueryKey
+Value = Tensor | Derived
 Take = Callable[[int, Value], bool]
 """Looks at a live value of a record, given by its index; True when it is the recorded one (and was copied)."""
 
@@ -44,13 +45,22 @@ class Replay:
         sites: Its modules with their paths.
         chosen: Paths that were recorded, None = all.
         anchors: The saved calls.
+        memories: Id of a module -> the adapter that knew its memory.
     """
 
-    def __init__(self, model: nn.Module, sites: list[Site], chosen: frozenset[str] | None, anchors: Anchors) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: list[Site],
+        chosen: frozenset[str] | None,
+        anchors: Anchors,
+        memories: Mapping[int, MemoryAdapter],
+    ) -> None:
         self._model = model
         self._sites = {id(site.module): site for site in sites}
         self._chosen = chosen
         self._anchors = anchors
+        self._memories = memories
         self._flags = TrainingFlags(model)
         # Whoever moves weights around a forward (accelerate) must see its end, or they stay where they were moved.
         self._early_stop = not any("_hf_hook" in part.__dict__ or _is_sharded(part) for _, part in walk(model))
@@ -106,7 +116,7 @@ class Replay:
         trace = Trace()
         unsaved = self._anchors.unsaved_around(place.wanted, anchor)
         refill = _Refill(self._anchors, unsaved, anchor.first) if unsaved else None
-        recorder = Recorder(sites, place, None, trace, self._chosen, anchors=refill)
+        recorder = Recorder(sites, place, None, trace, self._chosen, anchors=refill, memories=self._memories)
         with ExitStack() as stack:
             stack.enter_context(cheap_collections())
             stack.enter_context(kept_state(root, trace))
@@ -178,7 +188,7 @@ class _Place:
 
 
 def _same_place(one: Draft, other: TensorRecord) -> bool:
-    fields = ("path", "kind", "item", "shape", "dtype")
+    fields = ("path", "kind", "item", "shape", "dtype", "memory")
     return all(getattr(one, name) == getattr(other, name) for name in fields)
 
 

@@ -22,6 +22,7 @@ from .dims_rules import Dims
 from .hooks import Recorder, Sink
 from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
+from .memory_adapters import adapters_of
 from .progress import Progress
 from .replay import Replay
 from .run_context import cheap_collections, deeper_stack, python_module, uncompiled
@@ -71,7 +72,8 @@ class Session:
         self.chosen = choose_layers(layers, trace.names)
         self.guide = DimsGuide(read_dims(dims, trace))
         self.anchors = Anchors(model, holder.hold, holder.release, loop=loop) if holder else None
-        self.replay = Replay(model, self.sites, self.chosen, self.anchors) if self.anchors else None
+        memories = adapters_of(self.sites, trace)
+        self.replay = Replay(model, self.sites, self.chosen, self.anchors, memories) if self.anchors else None
         # A loop of the user's own has no known length, and may have a bar of its own.
         self._progress = None if loop else Progress(len(trace.callable_paths))
         self.recorder = Recorder(
@@ -83,6 +85,7 @@ class Session:
             anchors=self.anchors,
             outermost=loop,
             progress=self._progress,
+            memories=memories,
         )
         self._stack = ExitStack()
 

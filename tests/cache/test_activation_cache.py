@@ -59,7 +59,7 @@ def test_repr_is_one_short_line(cache: ActivationCache) -> None:
         ("en", {}, r"no record 'en' \(1 recorded\); nearest is 'enc'. List them with cache.names\(\)."),
         ("zzzzzz", {}, r"no record 'zzzzzz' \(1 recorded\). List them"),
         ("", {}, r"no record '': this module did not run. List records with cache.names\(\)."),
-        ("enc", {"kind": "cell"}, r"'enc' has no kind 'cell'; there is 'output'. See cache.records."),
+        ("enc", {"kind": "usage"}, r"'enc' has no kind 'usage'; there is 'output', 'hidden', 'cell', 'gate.i', "),
         ("enc", {"call": 7}, r"'enc' has no call 7; there is 0."),
         ("enc", {"item": "2"}, r"call 0 of 'enc' has no item '2'; there is '0', '1.0', '1.1'."),
     ],

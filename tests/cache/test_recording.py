@@ -38,7 +38,9 @@ def test_a_loop_over_a_part_gives_calls() -> None:
         h = torch.zeros(1, 4)
         for t in range(5):
             h = cell["cell"](x[t], h)
-    assert [(record.step, record.call) for record in cache.records] == [(0, call) for call in range(5)]
+    assert [(record.step, record.call) for record in cache.records if not record.memory] == [
+        (0, call) for call in range(5)
+    ]
     assert torch.equal(cache.get("cell", call=4), h)
 
 
