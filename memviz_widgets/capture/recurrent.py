@@ -6,45 +6,41 @@ from torch's own kernel with that layer's weights. With them no recurrence is le
 which is elementwise: so errors do not grow with time, also in a chaotic network.
 
 Time: two products of (T B) rows per layer, and for an LSTM T elementwise steps of some microseconds; linear in T.
-Memory while computing: one layer's gates twice; what is returned: (G + states) T B values of each layer.
+Memory: (G + states) T B values of each layer, which are returned, and the outputs of the lower layers.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from .attention_sdpa import bound
+from .cell_call import cell_series, recover_cell
 from .recurrent_cells import (
     KINDS,
-    WEIGHT_NAMES,
     Key,
     Recovered,
     RecurrentError,
     Series,
-    Weights,
     advance,
-    cell_series,
     difference,
     own_class,
-    plain,
-    recover_cell,
     rounding_note,
     undisturbed,
-    working_dtype,
 )
+from .recurrent_windows import Checkpoints, Windows, scanned, shifted
+from .sequence_call import SEQUENCES, CallTensors, SequenceCall, item_of, padded, read_call
 
 __all__ = [
     "Key",
     "Recovered",
     "RecurrentError",
+    "SequenceRecovery",
     "Series",
     "cell_series",
     "keep_and_write",
@@ -53,13 +49,8 @@ __all__ = [
     "recurrent_series",
 ]
 
-SEQUENCES: tuple[type[nn.Module], ...] = (nn.LSTM, nn.GRU, nn.RNN)
-_KERNELS: dict[str, Callable[..., Any]] = {
-    "LSTM": torch.lstm,
-    "GRU": torch.gru,
-    "RNN_TANH": torch.rnn_tanh,
-    "RNN_RELU": torch.rnn_relu,
-}
+ROWS_AT_ONCE = 1024
+"""Steps of samples, whose gates are computed together."""
 
 
 def recurrent_series(module: nn.Module) -> list[Series]:
@@ -72,9 +63,9 @@ def recurrent_series(module: nn.Module) -> list[Series]:
         return []
     rnn: Any = module
     return [
-        Series(kind, _item(layer, reverse), layer, reverse)
+        Series(kind, item_of(layer, reverse), layer, reverse)
         for layer in range(rnn.num_layers)
-        for reverse in _directions(rnn)
+        for reverse in ((False, True) if rnn.bidirectional else (False,))
         for kind in KINDS[rnn.mode]
     ]
 
@@ -99,14 +90,8 @@ def recover(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
         RecurrentError: when the module is none of these or computes something of its own, when the tensors have no
             values, or when the result is not of the form that torch gives it.
     """
-    if own_class(module, SEQUENCES) is None:
-        raise RecurrentError(f"got {type(module).__name__}; expected nn.LSTM, nn.GRU or nn.RNN.")
-    rnn: Any = module
-    call = bound(("input", "hx"), args, kwargs)
-    given = call.get("input")
-    device = plain(given.data if isinstance(given, PackedSequence) else given, "input").device
-    with undisturbed(device):
-        return _Work(rnn, given, call.get("hx"), result).recovered()
+    call, given = read_call(module, args, kwargs, result)
+    return SequenceRecovery(call).compute(given)
 
 
 def keep_and_write(kind: str, values: Mapping[Key, Tensor], item: str = "") -> tuple[Tensor, Tensor]:
@@ -138,160 +123,127 @@ def keep_and_write(kind: str, values: Mapping[Key, Tensor], item: str = "") -> t
     )
 
 
-class _Work:
-    """The recovery of one call, layer by layer. Sequences are (T, B, C), states (L * directions, B, C) by kind."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceRecovery:
+    """Computes the states and gates of one call. A :class:`~memviz_widgets.capture.memory.Recovery`.
 
-    def __init__(self, rnn: Any, inputs: Any, hx: Any, result: Any) -> None:
-        if not isinstance(result, tuple) or len(result) != 2:
-            raise RecurrentError(f"the call returned {type(result).__name__}; expected a pair: output and last states.")
-        self._rnn = rnn
-        self._weights = _weights(rnn)
-        self._kept_dtype = next(iter(self._weights.values())).dtype
-        self._dtype = working_dtype(self._kept_dtype)
-        self._inputs = _sequence(inputs, rnn.batch_first, "input")
-        self._output = _sequence(result[0], rnn.batch_first, "output")
-        self._after = _states(result[1], rnn.mode, "result")
-        zeros = {kind: torch.zeros_like(state) for kind, state in self._after.items()}
-        self._before = zeros if hx is None else _states(hx, rnn.mode, "hx")
-        self._shape = _padded(self._inputs).shape[:2]  # (T, B)
-        self._lengths: Tensor | None = None  # (B,) on the CPU, as torch makes it
-        self._past: Tensor | None = None  # (T, B, 1), True after a sample's end
-        if isinstance(self._inputs, PackedSequence):
-            self._lengths = pad_packed_sequence(self._inputs)[1]
-            past = torch.arange(self._shape[0])[:, None, None] >= self._lengths[:, None]
-            self._past = past.to(self._inputs.data.device)
+    Attributes:
+        call: What is known of the call without its values.
+        kept: The states at some steps, made by the first window of a long sequence: a thousandth of the values.
+    """
+
+    call: SequenceCall
+    kept: Checkpoints = field(default_factory=Checkpoints)
+
+    def compute(self, given: Mapping[str, Tensor]) -> Recovered:
+        """All states and gates, (B, T, C) each, from the tensors of :func:`read_call` or copies of them."""
+        with undisturbed(given["input"].device):
+            return _Work(self.call, given).recovered()
+
+    def window(self, given: Mapping[str, Tensor], key: Key, start: int, stop: int) -> Tensor:
+        """Steps ``start .. stop - 1`` of one of them, (B, stop - start, C), in memory of some thousand steps.
+
+        The first window of a cell state or of a lower layer takes about as long as ``compute``. Of a packed call all is
+        computed each time.
+        """
+        if "batch_sizes" in given:
+            return self.compute(given).values[key][:, start:stop]
+        with undisturbed(given["input"].device):
+            return Windows(CallTensors(self.call, given), self.call, self.kept).window(key, start, stop)
+
+    def residual(self, given: Mapping[str, Tensor]) -> float:
+        """The residual that ``compute`` gives, in memory of some thousand steps."""
+        if "batch_sizes" in given:
+            return self.compute(given).residual
+        with undisturbed(given["input"].device):
+            return Windows(CallTensors(self.call, given), self.call, self.kept).residual()
+
+
+class _Work:
+    """The recovery of one call, layer by layer. Sequences are (T, B, C), states (B, C) by kind."""
+
+    def __init__(self, call: SequenceCall, given: Mapping[str, Tensor]) -> None:
+        self._call = call
+        self._tensors = CallTensors(call, given)
         self._found = Recovered({}, {}, (), 0.0, "")
-        if (shape := _padded(self._output).shape[:2]) != self._shape:
-            raise RecurrentError(f"the output has {tuple(shape)} steps and samples, the input {tuple(self._shape)}.")
 
     def recovered(self) -> Recovered:
         """All that is certain of the call."""
-        rnn, inputs, residual = self._rnn, self._inputs, 0.0
-        masked = rnn.training and rnn.dropout > 0 and rnn.num_layers > 1
-        for layer in range(1 if masked else rnn.num_layers):
-            output = self._output if layer == rnn.num_layers - 1 else self._kernel(layer, inputs)
-            residual = max(residual, self._layer(layer, _padded(inputs), _padded(output)))
+        call, tensors, residual = self._call, self._tensors, 0.0
+        inputs = tensors.inputs
+        for layer in range(call.known_layers):
+            output = tensors.output if layer == call.layers - 1 else tensors.layer_output(layer, inputs)
+            residual = max(residual, self._layer(layer, padded(inputs), padded(output)))
             inputs = output
-        steps, batch = self._shape
-        lengths = (steps,) * batch if self._lengths is None else tuple(self._lengths.tolist())
-        notes = (rounding_note(self._after["hidden"].dtype), _dropout_note(rnn) if masked else "")
-        return replace(self._found, lengths=lengths, residual=residual, note=" ".join(filter(None, notes)))
-
-    def _kernel(self, layer: int, inputs: Tensor | PackedSequence) -> Tensor | PackedSequence:
-        """The output of one layer, from torch's own kernel: on the CPU the bits of the call."""
-        rnn, count = self._rnn, len(_directions(self._rnn))
-        packed = inputs if isinstance(inputs, PackedSequence) else None
-        data = (inputs if packed is None else packed.data).to(self._kept_dtype)
-        states = [state[layer * count : (layer + 1) * count].to(self._kept_dtype) for state in self._before.values()]
-        if packed is not None and packed.sorted_indices is not None:
-            states = [state.index_select(1, packed.sorted_indices) for state in states]
-        endings = [_item(layer, reverse) for reverse in _directions(rnn)]
-        weights = [self._weights[name] for end in endings for name in self._weights if name.endswith(f"_{end}")]
-        feed = (data,) if packed is None else (data, packed.batch_sizes)
-        options = (rnn.bias, 1, 0.0, False, bool(rnn.bidirectional), *([False] if packed is None else []))
-        with warnings.catch_warnings():
-            # The call has warned already; cuDNN would besides of one layer's weights, which are no piece of their own.
-            warnings.simplefilter("ignore")
-            output = _KERNELS[rnn.mode](*feed, states if rnn.mode == "LSTM" else states[0], weights, *options)[0]
-        return output if packed is None else packed._replace(data=output)
+        masked = f"Only layer 0 is recovered: {call.dropout_reason}" if call.dropout else ""
+        note = " ".join(filter(None, (rounding_note(tensors.after["hidden"].dtype), masked)))
+        return replace(self._found, lengths=tensors.lengths, residual=residual, note=note)
 
     def _layer(self, layer: int, inputs: Tensor, output: Tensor) -> float:
         """Recover a layer from its inputs (T, B, I) and its output (T, B, directions * P); the residual."""
-        directions, residuals = _directions(self._rnn), []
-        for reverse, given in zip(directions, output.chunk(len(directions), -1), strict=True):
-            item, row = _item(layer, reverse), layer * len(directions) + reverse
-            before = {kind: state[row].to(self._dtype, copy=True) for kind, state in self._before.items()}
-            hidden = given.to(self._dtype, copy=True)  # what the model does to its output later must not show
-            found, hidden = self._side(item, reverse, inputs.to(self._dtype), hidden, before)
-            residuals.append(difference(found["hidden"], hidden))
-            found["hidden"] = hidden
-            for kind, state in self._after.items():
-                residuals.append(difference(self._last(found[kind], reverse), state[row].to(self._dtype)))
+        tensors, residuals = self._tensors, []
+        for reverse, hidden in zip(self._call.directions, output.chunk(len(self._call.directions), -1), strict=True):
+            item, before = item_of(layer, reverse), tensors.start(layer, reverse)
+            values, residual = self._side(item, reverse, inputs, hidden, before)
+            residuals.append(residual)
+            for kind, state in tensors.end(layer, reverse).items():
+                residuals.append(difference(self._last(values[kind], reverse), state))
             self._found.initial.update(((kind, item), state) for kind, state in before.items())
-            self._found.values.update(((kind, item), value.transpose(0, 1)) for kind, value in found.items())
+            self._found.values.update(((kind, item), value) for kind, value in values.items())
         return max(residuals)
 
     def _side(
         self, item: str, reverse: bool, inputs: Tensor, hidden: Tensor, before: dict[str, Tensor]
-    ) -> tuple[dict[str, Tensor], Tensor]:
-        """States and gates of one direction, and the hidden states that they were made from; NaN after the end."""
-        past, start = self._past, before["hidden"]
-        if past is not None:  # the reverse direction starts at a sample's own end, from the initial state
-            hidden = torch.where(past, start, hidden)
-        previous = torch.cat([hidden[1:], start[None]] if reverse else [start[None], hidden[:-1]])  # (T, B, P)
+    ) -> tuple[dict[str, Tensor], float]:
+        """States and gates of one direction, (B, T, C) each, NaN after a sample's end; and the residual.
 
-        def scan(keep: Tensor, write: Tensor) -> Tensor:
-            return _content(keep, write, before["cell"], past, reverse=reverse)
+        Some steps at a time: what is computed in between then stays in the processor's caches.
+        """
+        call, tensors, values, residual = self._call, self._tensors, self._empty(inputs.device), 0.0
+        weights, states = tensors.weights(item), dict(before)
+        at_once = max(1, ROWS_AT_ONCE // max(1, call.batch))
+        blocks = range(0, call.steps, at_once)
+        for first in reversed(blocks) if reverse else blocks:
+            block = slice(first, first + at_once)
+            past = None if tensors.past is None else tensors.past[block]
+            seen = hidden[block].to(tensors.dtype)
+            if past is not None:  # the reverse direction starts at a sample's own end, from the initial state
+                seen = torch.where(past, before["hidden"], seen)
+            previous = shifted(seen, states["hidden"], reverse=reverse)
+            scan = partial(_scanned, cell=states.get("cell", seen), past=past, reverse=reverse)
+            found = advance(call.mode, inputs[block].to(tensors.dtype), previous, weights, scan)
+            end = 0 if reverse else -1
+            states = {kind: (seen if kind == "hidden" else found[kind])[end].clone() for kind in states}
+            if past is not None:
+                seen = seen.masked_fill(past, math.nan)
+                found = {kind: value.masked_fill_(past, math.nan) for kind, value in found.items()}
+            residual = max(residual, difference(found["hidden"], seen))
+            found["hidden"] = seen
+            for kind, value in found.items():
+                values[kind][:, block].copy_(value.transpose(0, 1))
+        return values, residual
 
-        weights = Weights._make(self._weight(f"{name}_{item}") for name in WEIGHT_NAMES)
-        found = advance(self._rnn.mode, inputs, previous, weights, scan)
-        if past is not None:
-            found = {kind: value.masked_fill_(past, math.nan) for kind, value in found.items()}
-            hidden = hidden.masked_fill(past, math.nan)
-        return found, hidden
-
-    def _weight(self, name: str) -> Tensor | None:
-        weight = self._weights.get(name)
-        return None if weight is None else weight.to(self._dtype)
+    def _empty(self, device: torch.device) -> dict[str, Tensor]:
+        """Room for the values of one direction, (B, T, C) each."""
+        call = self._call
+        return {
+            kind: torch.empty(
+                call.batch, call.steps, call.widths[kind != "hidden"], dtype=self._tensors.dtype, device=device
+            )
+            for kind in KINDS[call.mode]
+        }
 
     def _last(self, values: Tensor, reverse: bool) -> Tensor:
-        """What a state (T, B, C) is after the last step of a direction: (B, C)."""
-        if reverse or self._lengths is None:
-            return values[0 if reverse else -1]
-        return values[self._lengths - 1, torch.arange(len(self._lengths))]
+        """What a state (B, T, C) is after the last step of a direction: (B, C)."""
+        if reverse or self._tensors.past is None:
+            return values[:, 0 if reverse else -1]
+        lengths = torch.tensor(self._tensors.lengths)
+        return values[torch.arange(len(lengths)), lengths - 1]
 
 
-def _content(keep: Tensor, write: Tensor, cell: Tensor, past: Tensor | None, *, reverse: bool) -> Tensor:
-    """The cell state after each step, (T, B, C), from the one before the first; in the memory of ``write``."""
-    if past is not None:  # nothing happens there
+def _scanned(keep: Tensor, write: Tensor, cell: Tensor, past: Tensor | None, *, reverse: bool) -> Tensor:
+    """The cell state after each step, (T, B, C); nothing happens after a sample's end."""
+    if past is not None:
         keep.masked_fill_(past, 1.0)
         write.masked_fill_(past, 0.0)
-    steps = list(zip(keep.unbind(), write.unbind(), strict=True))
-    for kept, written in reversed(steps) if reverse else steps:
-        cell = written.addcmul_(kept, cell)
-    return write
-
-
-def _weights(rnn: Any) -> dict[str, Tensor]:
-    """The weights that the last call used, in torch's order.
-
-    forward puts them into this list. To read ``rnn.weight_hh_l0`` instead would compute a parametrized weight anew, and
-    in train mode spectral norm would take another power iteration, whose result is stored in the module.
-    """
-    return {name: plain(w, name) for name, w in zip(rnn._flat_weights_names, rnn._flat_weights, strict=True)}
-
-
-def _sequence(value: Any, batch_first: bool, what: str) -> Tensor | PackedSequence:
-    """An input or output, time first and with a batch axis: (T, B, C), or packed."""
-    if isinstance(value, PackedSequence):
-        return value._replace(data=plain(value.data, what))
-    tensor = plain(value, what)
-    if tensor.dim() == 2:
-        return tensor[:, None]
-    return tensor.transpose(0, 1) if batch_first else tensor
-
-
-def _padded(sequence: Tensor | PackedSequence) -> Tensor:
-    """(T, B, C), with zeros after a sample's end."""
-    return pad_packed_sequence(sequence)[0] if isinstance(sequence, PackedSequence) else sequence
-
-
-def _states(states: Any, mode: str, what: str) -> dict[str, Tensor]:
-    """Hidden and, of an LSTM, cell states: (L * directions, B, C)."""
-    found = (plain(state, what) for state in (states if mode == "LSTM" else (states,)))
-    return dict(zip(KINDS[mode], (state[:, None] if state.dim() == 2 else state for state in found), strict=False))
-
-
-def _directions(rnn: Any) -> tuple[bool, ...]:
-    return (False, True) if rnn.bidirectional else (False,)
-
-
-def _item(layer: int, reverse: bool) -> str:
-    return f"l{layer}_reverse" if reverse else f"l{layer}"
-
-
-def _dropout_note(rnn: Any) -> str:
-    return (
-        f"Only layer 0 is recovered: dropout of {rnn.dropout:g} between the {rnn.num_layers} layers drew masks, which "
-        "cannot be drawn again. Call model.eval() before the forward."
-    )
+    return scanned(keep, write, cell, reverse=reverse)

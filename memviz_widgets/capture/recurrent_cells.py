@@ -1,14 +1,13 @@
-"""One step of an LSTM, GRU or RNN: its formulas, what is recovered of it, and the cells that run a step per call.
+"""One step of an LSTM, GRU or RNN: its formulas, and what is recovered of a call of a cell or of a whole sequence.
 
-In: inputs, earlier states and weights; for a cell, one call of it. Out: gates and states, and what keeps and writes.
+In: inputs, earlier states and weights. Out: gates and states; the form of what is recovered, and checks.
 Formulas: those in torch's documentation of nn.LSTM, nn.GRU and nn.RNN (and of the cells, which are the same).
 """
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,9 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
-from torch.nn.utils.parametrize import is_parametrized
 
-from .attention_sdpa import bound
 from .tensors import NO_VALUES, dense_tensor, plain_mode, tensor_kind
 
 Key = tuple[str, str]
@@ -36,7 +33,8 @@ KINDS = {
 }
 """What a module of each mode has. The modes are torch's names, as in ``nn.LSTM(...).mode``."""
 WEIGHT_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
-CELLS: tuple[type[nn.Module], ...] = (nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+LETTERS = {"hidden": "h", "cell": "c"}
+"""What torch's documentation calls the states: ``h_0`` and ``c_0`` before a call, ``h_n`` and ``c_n`` after it."""
 
 
 class RecurrentError(Exception):
@@ -149,84 +147,6 @@ def _gru(inputs: Tensor, previous: Tensor, weights: Weights) -> dict[str, Tensor
     return {"hidden": torch.lerp(n, previous, z), "gate.r": r, "gate.z": z, "gate.n": n}
 
 
-def cell_series(module: nn.Module) -> list[Series]:
-    """What an nn.LSTMCell, nn.GRUCell or nn.RNNCell has, without computing; [] for any other module.
-
-    Raises:
-        RecurrentError: when it is one, but computes something of its own.
-    """
-    return [] if own_class(module, CELLS) is None else [Series(kind, "", 0, False) for kind in KINDS[_mode(module)]]
-
-
-def recover_cell(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> Recovered:
-    """States after one call of a cell, and the gates that made them: (B, C) each, B = 1 without a batch.
-
-    Neither calls nor changes the module. The states are the call's own; recomputed ones give the residual.
-
-    Args:
-        module: nn.LSTMCell, nn.GRUCell or nn.RNNCell.
-        args: Positional arguments of the call: input (B, I) or (I,), maybe hx.
-        kwargs: Its keyword arguments.
-        result: What the call returned: (h, c) of an LSTMCell, else h.
-
-    Raises:
-        RecurrentError: when the module is no such cell or computes something of its own, or the tensors have no values.
-    """
-    if own_class(module, CELLS) is None:
-        raise RecurrentError(f"got {type(module).__name__}; expected nn.LSTMCell, nn.GRUCell or nn.RNNCell.")
-    call, mode = bound(("input", "hx"), args, kwargs), _mode(module)
-    inputs = plain(call.get("input"), "input")
-    with undisturbed(inputs.device):
-        weights = Weights._make(_weight(module, name) for name in WEIGHT_NAMES)
-        dtype = weights.ih.dtype
-        inputs = torch.atleast_2d(inputs.to(dtype))  # (B, I)
-        after = dict(zip(("hidden", "cell"), _states(result, mode, "result"), strict=False))
-        before = {kind: inputs.new_zeros(len(inputs), weights.hh.shape[1]) for kind in after}
-        if call.get("hx") is not None:
-            given = _states(call["hx"], mode, "hx")
-            before = {kind: state.to(dtype, copy=True) for kind, state in zip(after, given, strict=True)}
-        old = before.get("cell", inputs)  # read by an LSTM alone
-        values = advance(mode, inputs, before["hidden"], weights, lambda keep, write: torch.addcmul(write, keep, old))
-        residual = max(difference(values[kind], state.to(dtype)) for kind, state in after.items())
-        values.update((kind, state.to(dtype, copy=True)) for kind, state in after.items())
-    keyed = {(kind, ""): value for kind, value in values.items()}
-    return Recovered(keyed, {(k, ""): v for k, v in before.items()}, (), residual, rounding_note(after["hidden"].dtype))
-
-
-def _mode(cell: nn.Module) -> str:
-    if isinstance(cell, nn.RNNCell):
-        return f"RNN_{cell.nonlinearity.upper()}"
-    return "LSTM" if isinstance(cell, nn.LSTMCell) else "GRU"
-
-
-def _states(states: Any, mode: str, what: str) -> list[Tensor]:
-    """Hidden state and, of an LSTM, cell state, as (B, C)."""
-    pair = states if mode == "LSTM" else (states,)
-    return [torch.atleast_2d(plain(state, what)) for state in pair]
-
-
-def _weight(module: nn.Module, name: str) -> Tensor | None:
-    """A weight of a cell as the last call had it.
-
-    A parametrized one is computed by its parametrizations' formulas in eval mode: calling them would fire hooks, and
-    in train mode spectral norm would take another power iteration, whose result is stored in the module.
-    """
-    if not is_parametrized(module, name):
-        value = getattr(module, name, None)  # no bias, or no projection
-        return None if value is None else _wide(plain(value, name))
-    chain: Any = module.parametrizations[name]  # type: ignore[index]
-    found = [chain.original] if chain.is_tensor else [getattr(chain, f"original{k}") for k in range(chain.ntensors)]
-    for step in chain:
-        formula = copy.copy(step)
-        formula.training = False
-        found = [formula.forward(*found)]
-    return _wide(plain(found[0], name))
-
-
-def _wide(tensor: Tensor) -> Tensor:
-    return tensor.to(working_dtype(tensor.dtype))
-
-
 # -- what cells and whole sequences share
 
 
@@ -245,8 +165,8 @@ def own_class(module: nn.Module, classes: tuple[type[nn.Module], ...]) -> type[n
     return base
 
 
-def plain(value: Any, what: str) -> Tensor:
-    """The plain, detached tensor with the values of this one.
+def readable(value: Any, what: str) -> Tensor:
+    """A tensor with the values of this one: itself if it is a plain one, so that whoever copies it knows it again.
 
     Raises:
         RecurrentError: when it is no tensor, or has no values.
@@ -256,7 +176,25 @@ def plain(value: Any, what: str) -> Tensor:
     kind = tensor_kind(value)
     if kind in NO_VALUES:
         raise RecurrentError(f"{what} cannot be read: {NO_VALUES[kind]}.")
-    return dense_tensor(value, kind)
+    return value if kind == "dense" else dense_tensor(value, kind)
+
+
+def plain(value: Any, what: str) -> Tensor:
+    """The plain, detached tensor with the values of this one; raises as :func:`readable`."""
+    return readable(value, what).detach()
+
+
+def states_of(states: Any, mode: str, when: str) -> dict[str, Tensor]:
+    """The states of a call by name, "h_0" and of an LSTM "c_0", as they are; ``when`` is "0" or "n".
+
+    Raises:
+        RecurrentError: when there are others than the mode has, or they have no values.
+    """
+    names = [f"{LETTERS[kind]}_{when}" for kind in KINDS[mode] if kind in LETTERS]
+    parts = tuple(states) if mode == "LSTM" and isinstance(states, (tuple, list)) else (states,)
+    if len(parts) != len(names):
+        raise RecurrentError(f"got {len(parts)} states; expected {' and '.join(names)}.")
+    return {name: readable(part, name) for name, part in zip(names, parts, strict=True)}
 
 
 def working_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -1,0 +1,136 @@
+"""The memories of nn.LSTM, nn.GRU and nn.RNN and of their cells, for the recorder.
+
+In: a module and one call of it. Out: its states as they were returned, and those and the gates that will be recovered
+when they are looked at. Both adapters only collect tensors and shapes: they run between the model's own operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from .cell_call import CELLS, CellRecovery, cell_mode, cell_tensors
+from .fingerprint import fingerprint
+from .memory import MemoryTensor, RecoveredValue
+from .recurrent import SequenceRecovery
+from .recurrent_cells import KINDS, LETTERS, RecurrentError, working_dtype
+from .sequence_call import SEQUENCES, SequenceCall, item_of, read_call
+
+DIMS = ("batch", "time", "channel")
+CELL_DIMS = ("batch", "channel")
+NO_DATA = "steps after a sample's end: no data"
+REVERSED = "runs from the last timestep to the first: what a step keeps is that of the next one"
+
+
+class RecurrentAdapter:
+    """Hidden and cell states and gates of nn.LSTM, nn.GRU and nn.RNN: every layer, direction and step.
+
+    One per recording, since it remembers how far each module's sequence has come.
+    """
+
+    def __init__(self) -> None:
+        self._ends = _Ends()
+
+    def match(self, module: nn.Module) -> bool:
+        """Whether it is one of them or inherits from one."""
+        return isinstance(module, SEQUENCES)
+
+    def read(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> Iterable[MemoryTensor]:
+        """A value per kind, layer and direction; one without a value, with the reason, where nothing is known."""
+        try:
+            call, given = read_call(module, args, kwargs, result)
+        except RecurrentError as error:
+            return [_unknown(str(error))]
+        start = self._ends.start(module, call, given)
+        return _series(call, given, start)
+
+
+class CellAdapter:
+    """Hidden and cell states and gates of nn.LSTMCell, nn.GRUCell and nn.RNNCell, a step per call."""
+
+    def match(self, module: nn.Module) -> bool:
+        """Whether it is one of them or inherits from one."""
+        return isinstance(module, CELLS)
+
+    def read(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
+    ) -> Iterable[MemoryTensor]:
+        """The states that the call returned, and its gates; or the reason why they are not known."""
+        try:
+            given = cell_tensors(module, args, kwargs, result)
+        except RecurrentError as error:
+            return [_unknown(str(error))]
+        return _step(cell_mode(module), given)
+
+
+def _unknown(reason: str) -> MemoryTensor:
+    return MemoryTensor("hidden", None, (), note=reason)
+
+
+def _series(call: SequenceCall, given: dict[str, Tensor], start: int) -> Iterator[MemoryTensor]:
+    """The values of one call of a sequence, layer by layer."""
+    dtype = working_dtype(next(tensor for name, tensor in given.items() if name.startswith("weight_")).dtype)
+    recovery = SequenceRecovery(call)
+    uneven = "batch_sizes" in given and int(given["batch_sizes"][-1]) < call.batch
+    for layer in range(call.layers):
+        for reverse in call.directions:
+            item = item_of(layer, reverse)
+            note = "; ".join([REVERSED] * reverse + [NO_DATA] * uneven)
+            for kind in KINDS[call.mode]:
+                if layer >= call.known_layers:
+                    yield MemoryTensor(kind, None, DIMS, item, item, f"not recovered: {call.dropout_reason}")
+                    continue
+                sizes = (call.batch, call.steps, call.widths[kind != "hidden"])
+                value = RecoveredValue(recovery, (kind, item), given, sizes, 1, dtype)
+                yield MemoryTensor(kind, value, DIMS, item, item, note, start=start)
+
+
+def _step(mode: str, given: dict[str, Tensor]) -> Iterator[MemoryTensor]:
+    """The values of one call of a cell."""
+    for kind in KINDS[mode]:
+        if kind in LETTERS:
+            state = given[f"{LETTERS[kind]}_n"]
+            yield MemoryTensor(kind, state[None] if state.dim() == 1 else state, CELL_DIMS)
+    gates = [kind for kind in KINDS[mode] if kind not in LETTERS]
+    if not gates:
+        return
+    recovery, weight, state = CellRecovery(mode), given["weight_ih"], given["h_n"]
+    dtype, batch = working_dtype(weight.dtype), state.shape[0] if state.dim() == 2 else 1
+    for kind in gates:
+        value = RecoveredValue(recovery, (kind, ""), given, (batch, state.shape[-1]), -1, dtype)
+        yield MemoryTensor(kind, value, CELL_DIMS)
+
+
+class _Ends:
+    """How far a module's sequence has come, so that a loop which calls it step by step is known as one sequence.
+
+    A call goes on with the one before when it is given the states that that one returned. No tensor is held: the states
+    are compared by their sampled elements.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[bytes, int]] = {}
+
+    def start(self, module: nn.Module, call: SequenceCall, given: Mapping[str, Tensor]) -> int:
+        """Position in its sequence of the first step of a call; 0 where it begins one.
+
+        -1 for several directions, of which one runs against time, and for samples of several lengths, which end at
+        several positions: their calls are sequences of their own.
+        """
+        if call.bidirectional or "batch_sizes" in given:
+            return -1
+        before, stop = self._known.get(id(module), (b"", 0))
+        start = stop if "h_0" in given and before == _mark(given, "0") else 0
+        self._known[id(module)] = (_mark(given, "n"), start + call.steps)
+        return start
+
+
+def _mark(given: Mapping[str, Tensor], when: str) -> bytes:
+    """Sampled elements of the states before ("0") or after ("n") a call."""
+    return b"".join(
+        fingerprint(given[f"{letter}_{when}"]) for letter in LETTERS.values() if f"{letter}_{when}" in given
+    )
