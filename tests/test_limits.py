@@ -18,6 +18,8 @@ from memviz_widgets.capture import hooks
 from memviz_widgets.capture.pages import MOST_IDLE_BYTES, PAGES
 from memviz_widgets.errors import MissingExtraError, ModelError, NotReproducibleError, RecordingError
 
+from .capture.tiny_mamba import WIDTH, TinyCache, TinyMamba
+
 TABLE = Path(__file__).resolve().parent.parent / "docs/limits.md"
 
 
@@ -237,3 +239,48 @@ def test_pages_that_wait() -> None:
     assert PAGES.idle_bytes == 1 << 22 <= MOST_IDLE_BYTES == 64 * 2**20
     PAGES.clear()
     assert PAGES.idle_bytes == 0
+
+
+def test_unknown_states() -> None:
+    def decay(m: nn.Module, x: Tensor) -> Tensor:
+        states = [x[:, 0]]
+        for step in range(1, x.shape[1]):
+            states.append(0.9 * states[-1] + x[:, step])
+        return torch.stack(states, 1)
+
+    cache = ActivationCache.capture(Calls(decay), torch.ones(1, 4, 2))
+    assert [record.kind for record in cache.records] == ["output"]
+
+
+def test_states_of_computed_weights() -> None:
+    layer = TinyMamba()
+    nn.utils.parametrizations.weight_norm(layer.out_proj)
+    record = ActivationCache.capture(layer, torch.ones(1, 4, WIDTH)).find("", "state")
+    assert not record.available and "out_proj.weight is parametrized" in record.note
+
+
+def test_states_begun_before() -> None:
+    torch.manual_seed(0)
+    layer, x = TinyMamba(), torch.randn(1, 12, WIDTH)
+    for steps in (1, 4):
+        cache = TinyCache()
+        layer(x[:, :5], cache)
+        with mv.record(layer) as tape:
+            layer(x[:, 5 : 5 + steps], cache)
+        state = tape.get("", "state")
+        if steps == 1:
+            assert torch.equal(state, layer.states) and "began within a sequence" in tape.find("", "state").note
+            assert not any(record.kind == "keep" for record in tape.records)
+        else:
+            assert (residual := tape.find("", "state").residual) is not None and residual > 1e-4
+
+
+def test_states_of_a_changed_cache() -> None:
+    torch.manual_seed(0)
+    layer, x, cache = TinyMamba(), torch.randn(1, 12, WIDTH), TinyCache()
+    with mv.record(layer) as tape:
+        layer(x[:, :5], cache)
+        cache.layers[0].recurrent_states[0] = torch.ones_like(layer.states[:, 0])
+        layer(x[:, 5:6], cache)
+    assert torch.equal(tape.get("", "state", step=1), layer.states)
+    assert (residual := tape.find("", "state", step=1).residual) is not None and residual > 0.1
