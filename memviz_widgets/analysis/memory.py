@@ -34,6 +34,7 @@ from .memory_hopfield import (
     hopfield_retrieval,
     hopfield_separation,
 )
+from .memory_law import ReadProvenance, keep_and_write, read_provenance
 from .memory_matrix import Crosstalk, matrix_crosstalk
 from .memory_processing import MOST_PRODUCTS, ProcessingCapacity, information_processing_capacity
 from .memory_reconstruction import Reconstruction, linear_reconstruction
@@ -72,6 +73,7 @@ __all__ = [
     "ParticipationRatio",
     "ProcessingCapacity",
     "Provenance",
+    "ReadProvenance",
     "Reconstruction",
     "RetentionCurve",
     "RetrievalPath",
@@ -89,12 +91,14 @@ __all__ = [
     "hopfield_retrieval",
     "hopfield_separation",
     "information_processing_capacity",
+    "keep_and_write",
     "linear_memory_capacity",
     "linear_reconstruction",
     "matrix_crosstalk",
     "memorisation",
     "participation_ratio",
     "provenance",
+    "read_provenance",
     "read_sharpness",
     "retention",
     "seen_unseen_auc",

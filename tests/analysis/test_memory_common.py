@@ -30,6 +30,14 @@ CASES: dict[str, tuple[Callable[..., Any], Inputs]] = {
     "half_lives": (memory.half_lives, (noise(6, 2, 4).sigmoid(),)),
     "retention": (memory.retention, (noise(6, 2, 4).sigmoid(),)),
     "provenance": (memory.provenance, (noise(6, 2, 4).sigmoid(), noise(6, 2, 4, seed=1))),
+    "keep_and_write": (
+        lambda gate, new, state: memory.keep_and_write({"gate.z": gate, "gate.n": new, "hidden": state})[1],
+        (noise(2, 6, 4).sigmoid(), noise(2, 6, 4, seed=1), noise(2, 6, 4, seed=2)),
+    ),
+    "read_provenance": (
+        lambda reads, keep, write: memory.read_provenance(reads, keep, write, "after_write"),
+        (noise(2, 6, 1, 4).softmax(-1), noise(2, 6, 4, 3).sigmoid(), noise(2, 6, 4, 3, seed=1)),
+    ),
     "effective_rank": (memory.effective_rank, (noise(3, 6, 4),)),
     "participation_ratio": (memory.participation_ratio, (noise(3, 6, 4),)),
     "slot_usage": (memory.slot_usage, (SHARES,)),
