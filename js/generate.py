@@ -39,6 +39,7 @@ CONTENT_TYPES = {
     ("FrameStore", "pages"): "PageState[]",
     ("ImageOverlay", "pictures"): "OverlayPicture[]",
     ("Selection", "store"): "FrameStoreModel",
+    ("Selection", "lit"): "number[]",
 }
 IMPORTS = (
     ("WidgetModel", "@jupyter-widgets/base"),

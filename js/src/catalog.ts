@@ -7,6 +7,8 @@ export type {
   AxisEntry,
   Catalog,
   LayerEntry,
+  MemoryEntry,
+  MemoryFrames,
   PictureEntry,
   RecordEntry,
   StatsEntry,
@@ -15,7 +17,21 @@ export type {
 
 /** Frames of a record of attention weights beside its own: see AttentionEntry. */
 export type AttentionKind = 'tiles' | 'row' | 'log' | 'mean' | 'max' | 'difference' | 'rollout' | 'flow';
-export type PageKind = 'frame' | 'sheet' | 'series' | 'channels' | 'histogram' | 'heads' | AttentionKind;
+/** Pictures of a part of a memory beside its own frames, and measures of it: see MemoryFrames. */
+export type MemoryKind = 'time' | 'timescale' | 'similarity' | 'wrote' | 'wrote_unit' | 'reads';
+export type MemoryMeasure = 'units' | 'saturation' | 'retention' | 'entries';
+/** Maps of which step wrote what: shares of each row, code 253 for exactly 0. */
+export type ProvenanceKind = 'wrote' | 'wrote_unit' | 'reads';
+export type PageKind =
+  | 'frame'
+  | 'sheet'
+  | 'series'
+  | 'channels'
+  | 'histogram'
+  | 'heads'
+  | AttentionKind
+  | MemoryKind
+  | MemoryMeasure;
 
 /** One picture: `codes` is a view (no copy) of rows * cols codes, 0..252 = lo..hi, 253 -Inf, 254 +Inf, 255 NaN. */
 export interface Frame {
@@ -32,6 +48,13 @@ export interface Histogram {
   lo: number;
   hi: number;
   sampled: boolean;
+}
+
+/** Measures of a part of a memory for one sample: a block of `rows` x `cols` numbers each, one after another. */
+export interface Measure {
+  rows: number;
+  cols: number;
+  data: Float32Array;
 }
 
 /** Smallest and largest finite value; null: there is none. */
@@ -80,4 +103,12 @@ export const EMPTY_CATALOG: Catalog = {
   tokens: [],
   head_measures: [],
   head_kinds: [],
+  memories: [],
+  entry_measures: [],
 };
+
+const PROVENANCE: PageKind[] = ['wrote', 'wrote_unit', 'reads'] satisfies ProvenanceKind[];
+
+export function isProvenance(kind: PageKind): kind is ProvenanceKind {
+  return PROVENANCE.includes(kind);
+}

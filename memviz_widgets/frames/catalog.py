@@ -12,7 +12,10 @@ from typing import Protocol
 from ..records import TensorRecord, TensorStats
 from .attention_heads import HEAD_KINDS, HEAD_MEASURES
 from .attention_plan import AttentionPlan, is_attention, plan_attention, rollout_chains
-from .entries import AttentionEntry, Catalog, LayerEntry, PictureEntry, RecordEntry, StatsEntry
+from .entries import AttentionEntry, Catalog, LayerEntry, MemoryFrames, PictureEntry, RecordEntry, StatsEntry
+from .memory_catalog import memory_entries, memory_pictures, pinned_range, time_tokens
+from .memory_entries import ENTRY_MEASURES
+from .memory_plan import MemoryRecords, plan_memory
 from .plan import Picture, RecordPlan, plan_record
 from .record_message import record_message
 from .token_places import Texts, TokenPlace, sent_texts, token_places
@@ -41,21 +44,29 @@ def build_catalog(cache: Recorded) -> Catalog:
     entries = [_record_entry(record) for record in records]
     for index, entry in _attention_entries(records, cache.token_texts):
         entries[index]["attention"] = entry
+    memories = MemoryRecords(records)
+    layers = _layer_entries(records, memories)
+    _add_memory_frames(entries, records, cache.token_texts, memories)
     return {
-        "layers": _layer_entries(records),
+        "layers": layers,
         "records": entries,
         "lo": min((each.min for each in stats if each.min is not None), default=None),
         "hi": max((each.max for each in stats if each.max is not None), default=None),
         "tokens": sent_texts(cache.token_texts, _batches(entries, len(cache.token_texts))),
         "head_measures": list(HEAD_MEASURES),
         "head_kinds": list(HEAD_KINDS),
+        "memories": memory_entries(records, layers, memories),
+        "entry_measures": list(ENTRY_MEASURES),
     }
 
 
-def _layer_entries(records: tuple[TensorRecord, ...]) -> list[LayerEntry]:
+def _layer_entries(records: tuple[TensorRecord, ...], memories: MemoryRecords) -> list[LayerEntry]:
+    """Records that are joined into another are of no layer; that one is of every step that it joins."""
     layers: dict[tuple[str, str, str], LayerEntry] = {}
     steps = 1 + max((record.step for record in records), default=0)
     for record in records:
+        if record.index in memories.hidden:
+            continue
         layer = layers.setdefault(
             (record.path, record.kind, record.item),
             {
@@ -67,7 +78,8 @@ def _layer_entries(records: tuple[TensorRecord, ...]) -> list[LayerEntry]:
                 "records": [[] for _ in range(steps)],
             },
         )
-        layer["records"][record.step].append(record.index)
+        for step in sorted({records[part].step for part in record.parts} or {record.step}):
+            layer["records"][step].append(record.index)
     for layer in layers.values():
         for calls in layer["records"]:
             calls.sort(key=lambda index: records[index].call)
@@ -92,6 +104,7 @@ def _record_entry(record: TensorRecord) -> RecordEntry:
         "series": _picture_entry(plan.series) if shown else None,
         "channels": 0 if plan.channel is None else record.shape[plan.channel],
         "attention": None,
+        "memory": None,
     }
 
 
@@ -131,15 +144,50 @@ def _attention_entry(
     }
 
 
+def _add_memory_frames(
+    entries: list[RecordEntry], records: tuple[TensorRecord, ...], texts: Texts, memories: MemoryRecords
+) -> None:
+    """What can be shown of the parts of memories, and the sliders of their pictures."""
+    for place, parts in enumerate(memories.by_label.values()):
+        for record in parts:
+            entry = entries[record.index]
+            entry["memory"] = _memory_frames(record, place, records, texts, memories)
+            time = plan_memory(record.dims, record.shape).time
+            for axis in () if time is None else time.axes:
+                entry["extents"].setdefault(axis.trait, axis.size)
+
+
+def _memory_frames(
+    record: TensorRecord, place: int, records: tuple[TensorRecord, ...], texts: Texts, memories: MemoryRecords
+) -> MemoryFrames:
+    pictures = memory_pictures(record, memories)
+    tokens = time_tokens(record, texts)
+    return {
+        "memory": place,
+        "units": plan_memory(record.dims, record.shape).units,
+        "time": _picture_entry(pictures.time),
+        "wrote": _picture_entry(pictures.wrote),
+        "wrote_unit": _picture_entry(pictures.wrote_unit),
+        "reads": _picture_entry(pictures.reads),
+        "pinned": pinned_range(record, records),
+        "tokens": {"sequence": tokens.sequence, "offset": tokens.offset},
+        "saturation": pictures.saturation,
+        "lags": pictures.lags,
+        "entries": pictures.entries,
+    }
+
+
 def _batches(entries: list[RecordEntry], sequences: int) -> list[int]:
     """Per sequence of texts, the most samples of a record that has it."""
     batches = [1] * sequences
     for entry in entries:
-        attention = entry["attention"]
-        if attention is not None:
-            for place in (attention["query_tokens"], attention["key_tokens"]):
-                if place["sequence"] >= 0:
-                    batches[place["sequence"]] = max(batches[place["sequence"]], entry["shape"][0])
+        attention, memory = entry["attention"], entry["memory"]
+        places = [] if attention is None else [attention["query_tokens"], attention["key_tokens"]]
+        places += [] if memory is None else [memory["tokens"]]
+        for place in places:
+            if place["sequence"] >= 0:
+                samples = entry["extents"].get("sample", 1)
+                batches[place["sequence"]] = max(batches[place["sequence"]], samples)
     return batches
 
 

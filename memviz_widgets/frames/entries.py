@@ -87,6 +87,52 @@ class AttentionEntry(TypedDict):
     key_tokens: TokensEntry
 
 
+class MemoryFrames(TypedDict):
+    """What can be shown of a record that is part of a memory, beside its frames. None = there is no such picture.
+
+    ``memory``: position in ``Catalog.memories``. ``units``: the dim whose positions are the rows of ``time``: channel,
+    slot ... ``time``: units down, time across, ``axes`` the rest; pages "timescale" and "similarity" are the same
+    picture with the rows in that order. ``wrote``: which step wrote (columns, written at) what the whole memory holds
+    (rows, read at), in shares 0..1 of a row, ``axes`` sample; ``wrote_unit``: of one unit, ``axes`` sample and the
+    unit. ``reads``: which step wrote what is read, ``axes`` sample and head. Code 253 in the three is exactly 0.
+    ``pinned``: the range that the colours keep to, [0, 1] for weights and gates. ``tokens``: texts along time.
+    ``saturation``: whether there is such a page. ``lags``: columns of a "retention" page, 0 = there is none.
+    ``entries``: heads of an "entries" page, 0 = there is none.
+    """
+
+    memory: int
+    units: str
+    time: PictureEntry | None
+    wrote: PictureEntry | None
+    wrote_unit: PictureEntry | None
+    reads: PictureEntry | None
+    pinned: list[float] | None
+    tokens: TokensEntry
+    saturation: bool
+    lags: int
+    entries: int
+
+
+class MemoryEntry(TypedDict):
+    """One memory of the model: the layers that are its parts.
+
+    ``form``: "vector", "slots", "matrix", "kv" or "association". ``layers``: positions in ``Catalog.layers`` in the
+    order in which they are shown. ``content``: the layer of what it holds; ``attention``: the layer of the attention
+    that reads it; -1 = there is none. ``phase``: "after_write", "before_write": which content a read saw, "" = not
+    known. ``law``: what a step keeps and writes, as a formula; "" where nothing says so. ``note``: what the user must
+    know.
+    """
+
+    label: str
+    form: str
+    layers: list[int]
+    content: int
+    attention: int
+    phase: str
+    law: str
+    note: str
+
+
 class RecordEntry(TypedDict):
     """One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait; of
     attention also ``time``, the number of queries.
@@ -109,6 +155,7 @@ class RecordEntry(TypedDict):
     series: PictureEntry | None
     channels: int
     attention: AttentionEntry | None
+    memory: MemoryFrames | None
 
 
 class LayerEntry(TypedDict):
@@ -129,7 +176,8 @@ class Catalog(TypedDict):
     """Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records.
 
     ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page.
-    ``head_kinds``: what the row "kind" counts, from 0; -1 there = none.
+    ``head_kinds``: what the row "kind" counts, from 0; -1 there = none. ``entry_measures``: names of the rows of an
+    "entries" page.
     """
 
     layers: list[LayerEntry]
@@ -139,3 +187,5 @@ class Catalog(TypedDict):
     tokens: list[list[list[str]]]
     head_measures: list[str]
     head_kinds: list[str]
+    memories: list[MemoryEntry]
+    entry_measures: list[str]

@@ -17,11 +17,15 @@ from ..records import TensorRecord
 PageKind = Literal[
     "frame", "sheet", "series", "channels", "histogram",
     "tiles", "row", "log", "mean", "max", "difference", "rollout", "flow", "heads",
+    "time", "timescale", "similarity", "wrote", "wrote_unit", "reads", "units", "saturation", "retention", "entries",
 ]  # fmt: skip
 PAGE_KINDS: tuple[PageKind, ...] = get_args(PageKind)
 
-ATTENTION_KINDS = PAGE_KINDS[PAGE_KINDS.index("tiles") :]
+ATTENTION_KINDS = PAGE_KINDS[PAGE_KINDS.index("tiles") : PAGE_KINDS.index("time")]
 """Pages that only records of attention weights have."""
+
+MEMORY_KINDS = PAGE_KINDS[PAGE_KINDS.index("time") :]
+"""Pages that only records of the parts of a memory have."""
 
 
 def _no_range() -> npt.NDArray[np.float64]:
@@ -35,6 +39,7 @@ class Page:
     ``cells``, of shape (n, rows, cols): uint8 codes for frames, tiles and maps, float32 values for "series", "channels"
     and "heads", float64 counts for "histogram". ``lows``, ``highs``: float64 range per frame; the outer edges of a
     histogram; else empty. ``sampled``: whether values of a record too large to look at all of them were left out.
+    ``residual``: largest error of the values, where they were recovered instead of read; None where they were read.
     """
 
     record: int
@@ -44,6 +49,7 @@ class Page:
     lows: npt.NDArray[np.float64] = field(default_factory=_no_range)
     highs: npt.NDArray[np.float64] = field(default_factory=_no_range)
     sampled: bool = False
+    residual: float | None = None
 
     @property
     def dtype(self) -> str:

@@ -8,6 +8,7 @@ and "histogram" look at the whole record, or at a sample of a very large one.)
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -24,11 +25,12 @@ from .attention_pages import AttentionPages
 from .attention_plan import is_attention
 from .catalog import Recorded
 from .cell_value import CellValue, cell_value
-from .page import ATTENTION_KINDS, PAGE_KINDS, Page, PageKind, check_page
+from .memory_pages import MemoryPages, residual_of
+from .page import ATTENTION_KINDS, MEMORY_KINDS, PAGE_KINDS, Page, PageKind, check_page
 from .plan import Picture, RecordPlan, plan_record
 from .pool import loudest
 from .quantise import quantise
-from .reading import pooled_frames, spread, unravel, window_of
+from .reading import element_index, pooled_frames, spread, window_of
 from .record_message import record_message
 
 __all__ = ["PAGE_KINDS", "Page", "PageKind", "PageSource", "ReadableCache"]
@@ -61,11 +63,13 @@ class PageSource:
     def __init__(self, cache: ReadableCache) -> None:
         self._cache: ReadableCache | None = cache
         self._attention = AttentionPages()
+        self._memory = MemoryPages()
 
     def close(self) -> None:
         """Let go of the cache, which stays open; every later wish is refused."""
         self._cache = None
         self._attention = AttentionPages()
+        self._memory = MemoryPages()
 
     @property
     def summary(self) -> str:
@@ -83,15 +87,12 @@ class PageSource:
         record, plan, cache = self._record(record_index)
         if kind in ATTENTION_KINDS:
             return self._attention.page(record, kind, page, cache)
-        values = _value_of(record, cache)
-        if kind in ("channels", "histogram"):
-            check_page(record, kind, page, 1)
-            return _measure_page(record, plan, kind, values)
-        picture = {"frame": plan.frame, "sheet": plan.sheet, "series": plan.series}[kind]
-        if picture is None:
-            raise PageRefusedError(_nothing_text(record, kind))
-        check_page(record, kind, page, picture.pages)
-        return _picture_page(record, picture, kind, page, values)
+        if kind in MEMORY_KINDS:
+            made = self._memory.page(record, kind, page, cache)
+        else:
+            made = _page_of(record, plan, kind, page, cache)
+        # Known only now that the value was read: it is computed at the first look.
+        return made if made.residual is not None else replace(made, residual=residual_of(record, cache))
 
     def value(self, record_index: int, frame: int, row: int, col: int, kind: str = "frame") -> CellValue:
         """The exact value that a cell of a frame shows: in a pooled cell the element of largest magnitude.
@@ -101,7 +102,8 @@ class PageSource:
             frame: flat frame index, 0 .. frames - 1.
             row: row of the cell as sent, 0 .. rows - 1.
             col: column of the cell as sent, 0 .. cols - 1.
-            kind: "frame", or a map of attention weights ("row", "mean", ...), whose own number it then is.
+            kind: "frame", or a map of attention weights ("row", "mean", ...) or picture of a memory ("time", "wrote",
+                ...), whose own number it then is.
 
         Raises:
             PageRefusedError: no such record, kind or cell; or the record has no value.
@@ -109,6 +111,8 @@ class PageSource:
         record, plan, cache = self._record(record_index)
         if kind in ATTENTION_KINDS:
             return self._attention.value(record, kind, frame, row, col, cache)
+        if kind in MEMORY_KINDS:
+            return self._memory.value(record, kind, frame, row, col, cache)
         picture = plan.frame
         if kind != "frame" or picture is None:
             raise PageRefusedError(f"no values of kind {kind!r}; ask for one of frame, {', '.join(ATTENTION_KINDS)}.")
@@ -117,7 +121,7 @@ class PageSource:
         window = window_of(values, picture, frame, row, col)
         in_row, in_col = divmod(loudest(window), window.shape[1])
         place = (row * picture.pool_rows + in_row, col * picture.pool_cols + in_col)
-        return cell_value(window[in_row, in_col], _element_index(record, picture, frame, *place))
+        return cell_value(window[in_row, in_col], element_index(picture, frame, *place))
 
     def _record(self, record_index: int) -> tuple[TensorRecord, RecordPlan, ReadableCache]:
         """A record that can be shown, its plan, the cache; or a refusal."""
@@ -132,6 +136,19 @@ class PageSource:
         if not record.available or plan.frame is None:
             raise PageRefusedError(record_message(record, plan))
         return record, plan, cache
+
+
+def _page_of(record: TensorRecord, plan: RecordPlan, kind: PageKind, page: int, cache: ReadableCache) -> Page:
+    """One page of the kinds that any record may have."""
+    values = _value_of(record, cache)
+    if kind in ("channels", "histogram"):
+        check_page(record, kind, page, 1)
+        return _measure_page(record, plan, kind, values)
+    picture = {"frame": plan.frame, "sheet": plan.sheet, "series": plan.series}[kind]
+    if picture is None:
+        raise PageRefusedError(_nothing_text(record, kind))
+    check_page(record, kind, page, picture.pages)
+    return _picture_page(record, picture, kind, page, values)
 
 
 def _value_of(record: TensorRecord, cache: ReadableCache) -> Tensor | LazyValue:
@@ -178,14 +195,3 @@ def _measure_page(record: TensorRecord, plan: RecordPlan, kind: PageKind, values
         looked_at, channel = spread(values, kept_dim=plan.channel), 0
     measures = channel_measures(looked_at, channel).unsqueeze(1).numpy()  # (3, 1, C)
     return Page(record.index, kind, 0, measures, sampled=looked_at.numel() < elements)
-
-
-def _element_index(record: TensorRecord, picture: Picture, frame: int, row: int, col: int) -> tuple[int, ...]:
-    """Index in the record's own dims of an element of a frame."""
-    index = [0] * len(record.shape)
-    for axis, place in zip(picture.axes, unravel(frame, [axis.size for axis in picture.axes]), strict=True):
-        index[axis.position] = place
-    for side, place in ((picture.row, row), (picture.col, col)):
-        if side:
-            index[side.position] = place
-    return tuple(index)

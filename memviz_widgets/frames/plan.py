@@ -40,7 +40,14 @@ _TRAITS = {
 }
 _FREE_TRAITS = ("axis", "axis2")
 
-_PICTURES = (("height", "width"), ("time", "channel"), ("query", "key"), ("slot", "channel"), ("slot", "width"))
+_PICTURES = (
+    ("height", "width"),
+    ("channel", "state"),
+    ("time", "channel"),
+    ("query", "key"),
+    ("slot", "channel"),
+    ("slot", "width"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +135,15 @@ class RecordPlan:
 def plan_record(dims: tuple[str, ...], shape: tuple[int, ...]) -> RecordPlan:
     """The plan of a record with these dims, ``len(dims) == len(shape)``.
 
-    Picture: height x width, else time x channel, query x key, slot x channel, slot x width, batch x channel, else the
-    last two dims; a record of one dim is one row, a number is one cell. The other dims are axes, sample first and
-    channel last. Two of them may have a name without a selection trait of its own and use the traits "axis" and
-    "axis2"; more are fixed at index 0.
+    Picture: height x width, else channel x state, time x channel, query x key, slot x channel, slot x width, batch x
+    channel, else the last two dims; a record of one dim is one row, a number is one cell. The other dims are axes,
+    sample first and channel last. Two of them may have a name without a selection trait of its own and use the traits
+    "axis" and "axis2"; more are fixed at index 0.
     """
     if 0 in shape:
         return RecordPlan((), None, (), None, None, None)
     row, col = _sides(dims)
-    named = _named(dims, shape, (row, col))
+    named = named_axes(dims, shape, (row, col))
     beside = [axis for axis in named if axis.position not in (row, col)]
     axes = _in_order([axis for axis in beside if axis.trait])
     fixed = [axis for axis in beside if not axis.trait]
@@ -168,7 +175,7 @@ def _sides(dims: Sequence[str]) -> tuple[int | None, int | None]:
     return len(dims) - 2, len(dims) - 1
 
 
-def _named(dims: Sequence[str], shape: Sequence[int], sides: tuple[int | None, int | None]) -> list[Axis]:
+def named_axes(dims: Sequence[str], shape: Sequence[int], sides: tuple[int | None, int | None]) -> list[Axis]:
     """Every dim with its trait, "" = none. A dim whose trait is taken (a name used twice) has no trait of its own."""
     free = list(_FREE_TRAITS)
     taken: set[str] = set()

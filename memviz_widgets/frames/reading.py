@@ -98,6 +98,17 @@ def unravel(flat: int, sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(index))
 
 
+def element_index(picture: Picture, frame: int, row: int, col: int) -> tuple[int, ...]:
+    """Index in a record's own dims of an element of one of its frames."""
+    sides = [(side, place) for side, place in ((picture.row, row), (picture.col, col)) if side]
+    index = [0] * (len(picture.axes) + len(picture.fixed) + len(sides))
+    for axis, place in zip(picture.axes, unravel(frame, [axis.size for axis in picture.axes]), strict=True):
+        index[axis.position] = place
+    for side, place in sides:
+        index[side.position] = place
+    return tuple(index)
+
+
 def _pooled(values: Tensor | LazyValue, picture: Picture, box: Box) -> Tensor:
     """The frames of a block, made small a strip of whole windows at a time."""
     frames = math.prod(part.stop - part.start for part in box)

@@ -5,6 +5,7 @@ In: a record and its plan. Out: a sentence, "" when there is nothing to say.
 
 from __future__ import annotations
 
+from ..analysis.memory import TRUSTED_RESIDUAL
 from ..records import TensorRecord
 from .cell_value import float_text
 from .plan import Picture, RecordPlan
@@ -16,6 +17,7 @@ def record_message(record: TensorRecord, plan: RecordPlan) -> str:
         return record.note or "not kept"
     facts = [
         record.note,
+        _distrust(record),
         _emptiness(record),
         _sameness(record),
         _pooling(plan.frame),
@@ -23,6 +25,14 @@ def record_message(record: TensorRecord, plan: RecordPlan) -> str:
         f"index 0 of {' and '.join(plan.fixed)} is shown" if plan.fixed else "",
     ]
     return "; ".join(fact for fact in facts if fact)
+
+
+def _distrust(record: TensorRecord) -> str:
+    """A warning for recovered values that are far from what the module returned."""
+    if record.residual is None or record.residual <= TRUSTED_RESIDUAL:
+        return ""
+    error = f"{record.residual:.0e}".replace("e-0", "e-").replace("e+0", "e+")
+    return f"not trusted: recovered values differ by up to {error} from what the module returned"
 
 
 def _emptiness(record: TensorRecord) -> str:

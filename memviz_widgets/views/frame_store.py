@@ -6,6 +6,8 @@ exact values of single cells. The browser's end (js/src/frame_store.ts) decides 
 
 from __future__ import annotations
 
+import math
+import sys
 from typing import Any
 
 from ipywidgets import Widget, register
@@ -114,7 +116,13 @@ def capture_notice(cache: ActivationCache) -> str:
 
 
 def page_header(page: Page) -> dict[str, Any]:
-    """What a page is, as JSON: record, kind, page number, dtype of its data, shape (n, rows, cols), sampled."""
+    """What a page is, as JSON: record, kind, page number, dtype of its data, shape (n, rows, cols), sampled, residual.
+
+    A residual that is no finite number, which JSON does not have, is the largest float: never to be trusted.
+    """
+    residual = page.residual
+    if residual is not None and not math.isfinite(residual):
+        residual = sys.float_info.max
     return {
         "record": page.record,
         "kind": page.kind,
@@ -122,6 +130,7 @@ def page_header(page: Page) -> dict[str, Any]:
         "dtype": page.dtype,
         "shape": list(page.shape),
         "sampled": page.sampled,
+        "residual": residual,
     }
 
 

@@ -170,7 +170,7 @@ def test_value_of_a_number() -> None:
 
 
 REFUSALS = [
-    ((0, "frames", 0), r"no page kind 'frames'; ask for one of frame, sheet, series, channels, .*, flow, heads\."),
+    ((0, "frames", 0), r"no page kind 'frames'; ask for one of frame, sheet, series, .*, heads, .*, entries\."),
     ((1, "frame", 0), r"no record 1; the recording has 1, counted from 0\."),
     ((0, "frame", 1), r"record 'conv' has frame pages 0 \.\. 0, got 1\."),
     ((0, "histogram", 1), r"record 'conv' has histogram pages 0 \.\. 0, got 1\."),

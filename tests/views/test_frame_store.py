@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +16,7 @@ from torch import nn
 import memviz_widgets as mv
 from memviz_widgets.frames.pages import Page, PageSource
 from memviz_widgets.views import FrameStore
+from memviz_widgets.views.frame_store import page_header
 from tests.frames.fake_cache import FakeCache
 
 Make = Callable[..., mv.ActivationExplorer]
@@ -42,6 +46,15 @@ def test_first_pages_travel_with_the_widget(make_explorer: Make) -> None:
         (0, "channels"),
         (0, "sheet"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("residual", "sent"), [(None, None), (1e-7, 1e-7), (math.nan, sys.float_info.max), (math.inf, sys.float_info.max)]
+)
+def test_header_of_a_page_says_how_far_recovered_values_are_off(residual: float | None, sent: float | None) -> None:
+    header = page_header(Page(0, "time", 0, np.zeros((1, 1, 1), np.uint8), residual=residual))
+    assert header["residual"] == sent
+    json.dumps(header, allow_nan=False)
 
 
 def test_page_answer_carries_codes_and_ranges(answers: Callable[..., Any], make_explorer: Make) -> None:

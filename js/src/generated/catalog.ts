@@ -60,6 +60,33 @@ export interface AttentionEntry {
   key_tokens: TokensEntry;
 }
 
+/** What can be shown of a record that is part of a memory, beside its frames. None = there is no such picture. ``memory``: position in ``Catalog.memories``. ``units``: the dim whose positions are the rows of ``time``: channel, slot ... ``time``: units down, time across, ``axes`` the rest; pages "timescale" and "similarity" are the same picture with the rows in that order. ``wrote``: which step wrote (columns, written at) what the whole memory holds (rows, read at), in shares 0..1 of a row, ``axes`` sample; ``wrote_unit``: of one unit, ``axes`` sample and the unit. ``reads``: which step wrote what is read, ``axes`` sample and head. Code 253 in the three is exactly 0. ``pinned``: the range that the colours keep to, [0, 1] for weights and gates. ``tokens``: texts along time. ``saturation``: whether there is such a page. ``lags``: columns of a "retention" page, 0 = there is none. ``entries``: heads of an "entries" page, 0 = there is none. */
+export interface MemoryFrames {
+  memory: number;
+  units: string;
+  time: PictureEntry | null;
+  wrote: PictureEntry | null;
+  wrote_unit: PictureEntry | null;
+  reads: PictureEntry | null;
+  pinned: number[] | null;
+  tokens: TokensEntry;
+  saturation: boolean;
+  lags: number;
+  entries: number;
+}
+
+/** One memory of the model: the layers that are its parts. ``form``: "vector", "slots", "matrix", "kv" or "association". ``layers``: positions in ``Catalog.layers`` in the order in which they are shown. ``content``: the layer of what it holds; ``attention``: the layer of the attention that reads it; -1 = there is none. ``phase``: "after_write", "before_write": which content a read saw, "" = not known. ``law``: what a step keeps and writes, as a formula; "" where nothing says so. ``note``: what the user must know. */
+export interface MemoryEntry {
+  label: string;
+  form: string;
+  layers: number[];
+  content: number;
+  attention: number;
+  phase: string;
+  law: string;
+  note: string;
+}
+
 /** One record. ``message``: what the user must know, "" = nothing. ``extents``: size per selection trait; of attention also ``time``, the number of queries. ``kept``: whether the values were held when the recording ended; ``on_demand``: not held, but to be had again. ``frame``, ``sheet``, ``series``: None where there is nothing to show. ``channels``: number of channels, 0 = none. */
 export interface RecordEntry {
   shape: number[];
@@ -76,6 +103,7 @@ export interface RecordEntry {
   series: PictureEntry | null;
   channels: number;
   attention: AttentionEntry | null;
+  memory: MemoryFrames | null;
 }
 
 /** One place in the model. ``records``: index of its record by step, then by call. Every layer has all steps of the recording; one in which it did not run is ``[]``. */
@@ -88,7 +116,7 @@ export interface LayerEntry {
   records: number[][];
 }
 
-/** Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records. ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page. ``head_kinds``: what the row "kind" counts, from 0; -1 there = none. */
+/** Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records. ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page. ``head_kinds``: what the row "kind" counts, from 0; -1 there = none. ``entry_measures``: names of the rows of an "entries" page. */
 export interface Catalog {
   layers: LayerEntry[];
   records: RecordEntry[];
@@ -97,4 +125,6 @@ export interface Catalog {
   tokens: string[][][];
   head_measures: string[];
   head_kinds: string[];
+  memories: MemoryEntry[];
+  entry_measures: string[];
 }
