@@ -9,7 +9,7 @@ import operator
 from typing import Any
 
 from ipywidgets import Widget, register, widget_serialization
-from traitlets import Bunch, HasTraits, Instance, Int, Unicode, observe, validate
+from traitlets import Bunch, Float, HasTraits, Instance, Int, List, Unicode, observe, validate
 
 from .errors import SelectionError, nearest_hint
 from .synced import MODULE_NAME, MODULE_VERSION, Synced
@@ -82,6 +82,10 @@ class Selection(Synced, Widget):
     depth: Any = AxisIndex(0, help="Position along depth (of a 3-d convolution), 0 = first.")
     axis: Any = AxisIndex(0, help="Position along the first dim that has no name of its own, 0 = first.")
     axis2: Any = AxisIndex(0, help="Position along the second dim that has no name of its own, 0 = first.")
+    lit: Any = List(
+        Float(min=0.0, max=1.0),
+        help="Which steps wrote what was clicked in a memory: a share 0..1 per timestep; [] = nothing is lit.",
+    )
 
     @property
     def path(self) -> str:

@@ -2,7 +2,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import type { Histogram, Place } from './catalog';
+import type { Histogram, PageKind, Place } from './catalog';
 import type { ColorMappingModel } from './color_mapping';
 import type { Range } from './color_range';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
@@ -12,12 +12,14 @@ import { approximately, countText, shareText } from './number_text';
 import { CODE_NEGATIVE_INFINITY, barTicks, histogramColumns } from './paint';
 import { powerTicks } from './power_ticks';
 import type { SelectionModel } from './selection';
-import { emptyZeros } from './shown_picture';
+import { emptyZeros, zeroReason } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 
 const GRADIENT_STEPS = 256;
 const HISTOGRAM_PX = 34;
 const DEFAULT_WIDTH_PX = 320; // before the page has laid us out
+/** Pages of values that the histogram of the record counts. */
+const COUNTED_KINDS: PageKind[] = ['frame', 'time', 'timescale', 'similarity'];
 /** The loud colours of the codes without a place in the range; the same as in ColorMapping's table. */
 const LOUD: [key: 'nan' | 'posinf' | 'neginf', name: string, color: string][] = [
   ['nan', 'NaN', '#ff00ff'],
@@ -91,11 +93,12 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     }
     const frame = shown.frame();
     const [vmin, vmax] = this.colors.range(place, frame);
-    // counted over the weights of all heads: of no other map
-    const counted = shown.picture() !== null && shown.pageKind === 'frame';
+    // counted over all values of the record: of no map of anything else
+    const counted = shown.picture() !== null && COUNTED_KINDS.includes(shown.pageKind);
     const histogram = counted ? shown.selection.store.histogram(place.index) : null;
     this.bars.hidden = !counted;
-    const empty = frame !== null && emptyZeros(shown) && frame.codes.includes(CODE_NEGATIVE_INFINITY);
+    const holes = frame !== null && emptyZeros(shown) && frame.codes.includes(CODE_NEGATIVE_INFINITY);
+    const empty = holes ? `exactly 0: ${zeroReason(shown)}` : '';
     const width = this.width || DEFAULT_WIDTH_PX;
     const map = [this.colors.mapName(vmin, vmax), shown.pageKind, empty];
     const drawnFor = [vmin, vmax, ...map, width, place.index, histogram !== null].join(' ');
@@ -105,21 +108,21 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     }
   }
 
-  /** Which map of an attention it is, with its limits; nothing for the frame of the selected record. */
+  /** Which map of an attention or a memory it is, with its limits; nothing for the frame of the selected record. */
   private drawCaption(shown: ShownPicture | null): void {
     const words = this.colors?.choice && shown ? shown.words(' of ').join(', ') : '';
     setText(this.caption, words);
     this.caption.hidden = words === '';
   }
 
-  private drawScale(place: Place, histogram: Histogram | null, range: Range, width: number, empty: boolean): void {
+  private drawScale(place: Place, histogram: Histogram | null, range: Range, width: number, empty: string): void {
     const [vmin, vmax] = range;
     const [low, high] = this.colors.readRange(range);
     drawGradient(this.gradient, (position) => this.colors.color(position, vmin, vmax));
     const outside = histogram
       ? drawHistogram(this.bars, histogram, vmin, vmax, width)
       : clear(this.bars);
-    const powers = this.colors.choice?.kind === 'log';
+    const powers = this.colors.choice?.logarithmic ?? false;
     this.ticks.replaceChildren(
       ...(powers ? powerTicks : barTicks)(vmin, vmax, width).map(({ position, text }) => {
         const tick = element('span', 'memviz-bar-tick', text);
@@ -137,10 +140,10 @@ export class ColorBarView extends DrawnView<ColorBarState> {
     this.scale.setAttribute('aria-label', `${this.colors.mapName(vmin, vmax)} ${this.scale.title}${said && `; ${said}`}`);
   }
 
-  private legendEntries(place: Place, histogram: Histogram | null, outside: Outside, empty: boolean): HTMLElement[] {
+  private legendEntries(place: Place, histogram: Histogram | null, outside: Outside, empty: string): HTMLElement[] {
     const entries: HTMLElement[] = [];
     if (empty) {
-      entries.push(swatched('empty', 'transparent', 'exactly 0: masked or never attended'));
+      entries.push(swatched('empty', 'transparent', empty));
     }
     if (outside.below > 0) {
       entries.push(element('span', 'memviz-bar-clipped', `◂ ${shareText(outside.below)} below`));

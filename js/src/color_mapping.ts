@@ -2,7 +2,7 @@
  * ColorMapping: how values become colours, decided in the browser.
  *
  * In: mode, typed numbers, colour map; the selected record's statistics, or what of it has come; with a choice, the map
- * of an attention. Out: the effective range and the table code -> pixel. Event: 'recolor' when mode, vmin, vmax or
+ * of an attention or a memory. Out: the effective range and the table code -> pixel. Event: 'recolor' when mode, vmin, vmax or
  * colormap changed.
  *
  * vmin and vmax show the range in force in every mode, so that the number boxes tied to them do. A change that
@@ -11,11 +11,12 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import type { Catalog, Ends, Frame, Place } from './catalog';
-import { WEIGHTS, aroundZero, between, hasBothSigns, mapRange, powersOf, weightsOf, wholeRange } from './color_range';
+import type { Catalog, Ends, Frame, PageKind, Place } from './catalog';
+import { WEIGHTS, aroundZero, between, bothSides, powersOf, weightsOf } from './color_range';
 import type { Range } from './color_range';
 import { colorMappingDefaults } from './generated/traits';
 import type { ColorMappingState } from './generated/traits';
+import type { MapChoiceModel } from './map_choice';
 import {
   FIRST_SPECIAL_CODE,
   LAST_VALUE_CODE,
@@ -26,7 +27,6 @@ import {
   hasColormap,
   palette,
 } from './palette';
-import type { MapKind, PictureChoiceModel } from './picture_choice';
 import type { SelectionModel } from './selection';
 import { shownBy } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
@@ -37,6 +37,8 @@ import type { ModelOptions } from './state_model';
 const BOX_DIGITS = 6;
 /** ImageData's "nothing is drawn here". */
 const TRANSPARENT_PIXEL = 0;
+/** Pages that show the values of a record themselves, which its statistics are of. */
+const VALUE_KINDS: PageKind[] = ['frame', 'time', 'timescale', 'similarity'];
 const SEQUENTIAL_MAP = 'viridis';
 const DIVERGING_MAP = 'vik';
 
@@ -93,7 +95,7 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
     return this.trait('selection');
   }
 
-  get choice(): PictureChoiceModel | null {
+  get choice(): MapChoiceModel | null {
     return this.trait('choice');
   }
 
@@ -104,13 +106,13 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
 
   /** `range` as people read it: of a logarithmic map the weights, else the same. */
   readRange(range: Range): Range {
-    return this.choice?.kind === 'log' ? weightsOf(range) : range;
+    return this.choice?.logarithmic ? weightsOf(range) : range;
   }
 
   /** Effective vmin, vmax for a record; `frame` decides in mode 'frame' (without one: the record's range). */
   range(place: Place, frame: Frame | null): Range {
     if (this.choice) {
-      return this.rangeOfMap(place, frame, this.choice.kind);
+      return this.rangeOfMap(place, frame, this.choice);
     }
     const known = place.record.stats ?? this.selection.store.seenRange(place.index);
     switch (this.trait('mode')) {
@@ -128,34 +130,35 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
         if (place.layer.kind === 'attention') {
           return WEIGHTS;
         }
-        return hasBothSigns(known) ? aroundZero(known) : between(known);
+        return bothSides(known);
     }
   }
 
-  /** As `range`, for a map of an attention; of a logarithmic one in powers of ten. */
-  private rangeOfMap(place: Place, frame: Frame | null, kind: MapKind): Range {
-    const pageKind = this.shown().pageKind;
-    const known = (pageKind === 'frame' && place.record.stats) || this.selection.store.seenRange(place.index, pageKind);
+  /** As `range`, for a map of an attention or a memory; of a logarithmic one in powers of ten. */
+  private rangeOfMap(place: Place, frame: Frame | null, choice: MapChoiceModel): Range {
+    const { pageKind, logarithmic } = choice;
+    const values = VALUE_KINDS.includes(pageKind) && place.record.stats;
+    const known = values || this.selection.store.seenRange(place.index, pageKind);
     const typed: Range = [this.trait('vmin'), this.trait('vmax')];
     switch (this.trait('mode')) {
       case 'fixed':
-        return kind === 'log' ? powersOf(typed) : typed;
+        return logarithmic ? powersOf(typed) : typed;
       case 'frame':
         return between(frame ? { min: frame.lo, max: frame.hi } : known);
       case 'layer':
         return between(known);
       case 'all':
-        return wholeRange(kind);
+        return choice.wholeRange(place) ?? between(ends(this.selection.store.catalog) ?? known);
       case 'symmetric':
-        return kind === 'log' ? mapRange(kind, frame) : aroundZero(known);
+        return logarithmic ? choice.naturalRange(place, frame) : aroundZero(known);
       case 'auto':
-        return mapRange(kind, frame);
+        return choice.naturalRange(place, frame);
     }
   }
 
   /**
    * 256 pixels, one per code of `frame` (ImageData order on little endian); kept for the last question.
-   * `emptyZeros`: code 253 stands for weights that are exactly 0, and nothing is drawn there.
+   * `emptyZeros`: code 253 stands for what is exactly 0, and nothing is drawn there.
    */
   table(frame: Frame, vmin: number, vmax: number, emptyZeros = false): Uint32Array {
     const { lo, hi } = frame;

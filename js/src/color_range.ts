@@ -1,5 +1,5 @@
 /**
- * Ranges of colours: from statistics of a record, and the natural ranges of the maps of an attention. Numbers only.
+ * Ranges of colours: from statistics of a record, and the natural ranges of the maps of attention and memory. Numbers only.
  *
  * A range of the map 'log' is in powers of ten; people read and type weights.
  */
@@ -33,6 +33,16 @@ export function hasBothSigns({ min, max }: Ends): boolean {
   return min !== null && max !== null && min < 0 && max > 0;
 }
 
+/** Symmetric about 0 for values of both signs, else from the smallest to the largest. */
+export function bothSides(ends: Ends): Range {
+  return hasBothSigns(ends) ? aroundZero(ends) : between(ends);
+}
+
+/** Shares from 0 to the largest there is; 0..1 where there is none. */
+export function upToLargest(frame: Frame | null): Range {
+  return frame && Number.isFinite(frame.hi) && frame.hi > 0 ? [0, frame.hi] : WEIGHTS;
+}
+
 /** What every map of a kind has in common, whatever the layer. */
 export function wholeRange(kind: MapKind): Range {
   return kind === 'difference' ? [-1, 1] : kind === 'log' ? [LEAST_POWER, 0] : WEIGHTS;
@@ -48,7 +58,7 @@ export function mapRange(kind: MapKind, frame: Frame | null): Range {
       return frame.lo || frame.hi ? aroundZero({ min: frame.lo, max: frame.hi }) : wholeRange(kind);
     case 'rollout':
     case 'flow':
-      return frame.hi > 0 ? [0, frame.hi] : wholeRange(kind);
+      return upToLargest(frame);
     case 'log': // whole decades, so that most heads of a layer share a range
       return [Math.min(-1, Math.max(LEAST_POWER, Math.floor(frame.lo))), 0];
     default:

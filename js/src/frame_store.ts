@@ -10,11 +10,12 @@ import type { WidgetModel } from '@jupyter-widgets/base';
 
 import { attentionPlace } from './attention_place';
 import { EMPTY_CATALOG } from './catalog';
-import type { Catalog, CellValue, Ends, Frame, Histogram, PageKind } from './catalog';
+import type { Catalog, CellValue, Ends, Frame, Histogram, Measure, MemoryMeasure, PageKind } from './catalog';
 import { CellValues } from './cell_values';
 import type { ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
 import type { FrameStoreState } from './generated/traits';
+import { memoryRecords } from './memory_place';
 import { PageCache } from './page_cache';
 import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
@@ -131,6 +132,18 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     const data = page.data as Float32Array;
     const names = this.catalog.head_measures;
     return Object.fromEntries(names.map((name, i) => [name, data.subarray(i * heads, (i + 1) * heads)]));
+  }
+
+  /** A measure of a part of a memory for one sample (see MemoryFrames); null as in `frame`, or where there is none. */
+  memoryMeasure(record: number, kind: MemoryMeasure, sample: number): Measure | null {
+    const known = this.catalog.records[record]?.memory;
+    const page = known ? this.pageOrAsk({ record, kind, page: sample }) : null;
+    return page && { rows: page.shape[1], cols: page.shape[2], data: page.data as Float32Array };
+  }
+
+  /** Largest error of a record's values, where they were recovered and some have come; null: they were read. */
+  residual(record: number): number | null {
+    return this.seen.residual(record);
   }
 
   /** Counts over the finite values of a record; null as in `frame`. */
@@ -374,7 +387,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 }
 
-/** The record that a cursor is at, and the attention that is shown there. */
+/** The record that a cursor is at, and the attention and the memory that are shown there. */
 function recordsAt(catalog: Catalog, cursor: SelectionModel): (number | undefined)[] {
-  return [cursor.place()?.index, attentionPlace(catalog, cursor)?.index];
+  return [cursor.place()?.index, attentionPlace(catalog, cursor)?.index, ...memoryRecords(catalog, cursor)];
 }

@@ -20,6 +20,8 @@ export interface PageHeader extends PageName {
   dtype: PageDtype;
   shape: [number, number, number];
   sampled: boolean;
+  /** Largest error of values that were recovered; null or absent: they were read. */
+  residual?: number | null;
 }
 
 /** What a buffer can be: DataView on a live comm, DataView or ArrayBuffer from saved state. */
@@ -56,7 +58,7 @@ export function pageFromWire(header: PageHeader, buffers: readonly WireBuffer[])
     const got = buffers.map((buffer) => buffer.byteLength).join(', ');
     throw new Error(`page ${pageId(header)} came with buffers of ${got} bytes; expected 3, the first of ${expected}`);
   }
-  const { record, kind, page, dtype, shape, sampled } = header;
+  const { record, kind, page, dtype, shape, sampled, residual = null } = header;
   return {
     record,
     kind,
@@ -64,6 +66,7 @@ export function pageFromWire(header: PageHeader, buffers: readonly WireBuffer[])
     dtype,
     shape,
     sampled,
+    residual,
     data: typed(data, dtype),
     lo: typed(lo, 'float64') as Float64Array,
     hi: typed(hi, 'float64') as Float64Array,
@@ -78,10 +81,10 @@ export function pageFromState(state: PageState): Page {
 
 /** The entry that `pageFromState` turns into the same page again; shares the buffers. */
 export function pageToState(page: Page): PageState {
-  const { record, kind, page: number, dtype, shape, sampled } = page;
+  const { record, kind, page: number, dtype, shape, sampled, residual } = page;
   const view = (array: ArrayBufferView) => new DataView(array.buffer, array.byteOffset, array.byteLength);
   const buffers = { data: view(page.data), lo: view(page.lo), hi: view(page.hi) };
-  return { record, kind, page: number, dtype, shape, sampled, ...buffers };
+  return { record, kind, page: number, dtype, shape, sampled, residual, ...buffers };
 }
 
 /** The bytes of a buffer as a typed array: a view where alignment allows it, else a copy. */

@@ -2,18 +2,29 @@
 
 import { CellReadout } from './cell_readout';
 import type { Cell, CellDescription } from './cell_readout';
-import type { CellValue, Frame, PictureEntry } from './catalog';
+import { isProvenance } from './catalog';
+import type { CellValue, Frame, PageKind, PictureEntry } from './catalog';
 import type { Lifetime } from './lifetime';
 import { approximately } from './number_text';
 import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, boxOfCell, cellAt, valueOfCode } from './paint';
 import type { Box } from './paint';
 import { indexAlong } from './picture_axes';
+import { selectedRow } from './picture_bands';
 import type { SelectionModel } from './selection';
-import { emptyZeros, textsAlong } from './shown_picture';
+import { emptyZeros, indexOfRow, textsAlong, zeroReason } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import type { TextAt } from './token_axis';
 import { quoted } from './token_texts';
 
+/** Dims of rows that look at their columns. */
+const PAIRED_DIMS = ['query', 'read at'];
+/** What the shares of a map are shares of. */
+const UNITS: Partial<Record<PageKind, string>> = {
+  row: ' of the largest in its row',
+  wrote: ' of what is held',
+  wrote_unit: ' of what is held',
+  reads: ' of what is read',
+};
 /** Longest text of a token in the readout. */
 const TEXT_CHARACTERS = 300;
 
@@ -95,9 +106,10 @@ export class PictureReader {
   private where(picture: PictureEntry, first: Cell, last: Cell): string {
     const { shown } = this.host;
     const texts = [textsAlong(shown, picture.row_dim), textsAlong(shown, picture.col_dim)];
-    const row = cellWords(picture.row_dim, first.row, Math.min(last.row, picture.full_rows - 1), texts[0]);
+    const row = rowWords(shown, picture, first.row, Math.min(last.row, picture.full_rows - 1), texts[0]);
     const col = cellWords(picture.col_dim, first.col, Math.min(last.col, picture.full_cols - 1), texts[1]);
-    const cells = texts.some(Boolean) && row && col ? [`${row} → ${col}`] : [row, col];
+    const pair = PAIRED_DIMS.includes(picture.row_dim) && texts.some(Boolean);
+    const cells = pair && row && col ? [`${row} → ${col}`] : [row, col];
     return [...shown.words(), ...cells].filter(Boolean).join(', ') || 'value';
   }
 
@@ -107,7 +119,7 @@ export class PictureReader {
     const { picture } = this;
     if (place && picture && picture.pool_rows * picture.pool_cols > 1) {
       const { dims, shape, attention } = place.record;
-      if (attention) {
+      if (attention || isProvenance(this.host.shown.pageKind)) {
         const [row, col] = answer.index.slice(-2); // dims end in query, key; a map of all heads has no head of its own
         return this.where(picture, { row, col }, { row, col });
       }
@@ -154,9 +166,15 @@ export class PictureReader {
     const along = (trait: string, full: number, pool: number, cells: number): number =>
       Math.min(cells - 1, Math.floor((trait ? indexAlong(this.selection, trait, full) : full / 2) / pool));
     return {
-      row: picture ? along(picture.row_trait, picture.full_rows, picture.pool_rows, picture.rows) : 0,
+      row: picture ? this.rowSelected(picture) : 0,
       col: picture ? along(picture.col_trait, picture.full_cols, picture.pool_cols, picture.cols) : 0,
     };
+  }
+
+  private rowSelected(picture: PictureEntry): number {
+    const { row_trait, full_rows, pool_rows, rows } = picture;
+    const row = row_trait ? Math.max(0, selectedRow(this.host.shown, picture)) : full_rows / 2;
+    return Math.min(rows - 1, Math.floor(row / pool_rows));
   }
 
   // -------------------------------------------------------------------------------------------------------- events
@@ -183,8 +201,9 @@ export class PictureReader {
     const { picture } = this;
     if (cell && picture) {
       const indices: Record<string, number> = {};
-      if (picture.row_trait) {
-        indices[picture.row_trait] = cell.row * picture.pool_rows;
+      const row = indexOfRow(this.host.shown, cell.row * picture.pool_rows);
+      if (picture.row_trait && row !== null) {
+        indices[picture.row_trait] = row;
       }
       if (picture.col_trait) {
         indices[picture.col_trait] = cell.col * picture.pool_cols;
@@ -223,6 +242,7 @@ export class PictureReader {
       this.choose(cell);
     } else if (event.key === 'Escape') {
       this.readout.hide();
+      this.host.shown.release?.();
     } else {
       return;
     }
@@ -235,14 +255,26 @@ export class PictureReader {
 function codeWords(shown: ShownPicture, picture: PictureEntry, frame: Frame, cell: Cell): string {
   const code = frame.codes[cell.row * frame.cols + cell.col];
   if (code === CODE_NEGATIVE_INFINITY && emptyZeros(shown)) {
-    return shown.pageKind === 'flow' ? '0 (less than 1e-9 could flow there)' : '0 (exactly: masked or never attended)';
+    return shown.pageKind === 'flow' ? '0 (less than 1e-9 could flow there)' : `0 (exactly: ${zeroReason(shown)})`;
   }
   const about = code <= LARGEST_VALUE_CODE ? '≈ ' : '';
   const value = valueOfCode(code, frame.lo, frame.hi);
   const text = approximately(shown.pageKind === 'log' ? 10 ** value : value);
-  const unit = shown.pageKind === 'row' ? ' of the largest in its row' : '';
+  const unit = UNITS[shown.pageKind] ?? '';
   const pooled = picture.pool_rows * picture.pool_cols > 1;
   return `${pooled ? 'largest |x| ' : ''}${about}${text}${unit}`;
+}
+
+/** As `cellWords`, where rows may stand in another order: then they have the indices of their units. */
+function rowWords(
+  shown: ShownPicture, picture: PictureEntry, first: number, last: number, textAt: TextAt | null,
+): string {
+  const order = shown.orderWords?.();
+  if (!order) {
+    return cellWords(picture.row_dim, first, last, textAt);
+  }
+  const unit = last > first ? null : indexOfRow(shown, first);
+  return unit === null ? `${cellWords('row', first, last, null)} ${order}` : cellWords(picture.row_dim, unit, unit, textAt);
 }
 
 /** "height 12"; "height 16–23" for a cell that stands for several; "" for a picture without that dim. */

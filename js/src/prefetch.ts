@@ -4,8 +4,8 @@
  * In: the catalog and a cursor. Out: the visible pages, then the pages that a scrub is likely to reach next.
  */
 
-import { recordAt } from './catalog';
-import type { AttentionKind, Catalog, PictureEntry, Place, RecordEntry } from './catalog';
+import { isProvenance, recordAt } from './catalog';
+import type { AttentionKind, Catalog, MemoryKind, MemoryMeasure, PictureEntry, Place, RecordEntry } from './catalog';
 import { pageId } from './pages';
 import type { PageName } from './pages';
 
@@ -31,7 +31,7 @@ export interface Plan {
   near: PageName[];
 }
 
-export type PictureKind = 'frame' | 'sheet' | 'series' | AttentionKind;
+export type PictureKind = 'frame' | 'sheet' | 'series' | AttentionKind | MemoryKind;
 type Measured = 'channels' | 'histogram';
 
 /** Its pages take the kernel a second or two each: they are never asked for on a guess, and each alone. */
@@ -41,7 +41,22 @@ const HISTOGRAM_BYTES = 1024; // 64 float64 counts, two edges, and room for the 
 
 /** The geometry of a record's frames of one kind; null: it has none. */
 export function pictureOf(record: RecordEntry, kind: PictureKind): PictureEntry | null {
-  return kind === 'frame' || kind === 'sheet' || kind === 'series' ? record[kind] : (record.attention?.[kind] ?? null);
+  switch (kind) {
+    case 'frame':
+    case 'sheet':
+    case 'series':
+      return record[kind];
+    case 'time':
+    case 'timescale':
+    case 'similarity':
+      return record.memory?.time ?? null;
+    case 'wrote':
+    case 'wrote_unit':
+    case 'reads':
+      return record.memory?.[kind] ?? null;
+    default:
+      return record.attention?.[kind] ?? null;
+  }
 }
 
 /** Bytes of one page, of its data alone; what asking for it will cost. */
@@ -56,6 +71,9 @@ export function pageBytes(catalog: Catalog, name: PageName): number {
   if (name.kind === 'heads') {
     return 4 * catalog.head_measures.length * (record.attention?.heads ?? 0);
   }
+  if (isMeasure(name.kind)) {
+    return 4 * measureCells(catalog, record, name.kind);
+  }
   const picture = pictureOf(record, name.kind);
   if (!picture) {
     return 0;
@@ -63,6 +81,27 @@ export function pageBytes(catalog: Catalog, name: PageName): number {
   const frames = Math.min(picture.frames_per_page, picture.frames - name.page * picture.frames_per_page);
   const cellBytes = name.kind === 'series' ? 4 : 1;
   return frames * (picture.rows * picture.cols * cellBytes + 16);
+}
+
+const MEASURES: PageName['kind'][] = ['units', 'saturation', 'retention', 'entries'] satisfies MemoryMeasure[];
+
+function isMeasure(kind: PageName['kind']): kind is MemoryMeasure {
+  return MEASURES.includes(kind);
+}
+
+/** Numbers in one page of a measure of a memory. */
+function measureCells({ entry_measures }: Catalog, { memory }: RecordEntry, kind: MemoryMeasure): number {
+  const [units, steps] = [memory?.time?.full_rows ?? 0, memory?.time?.full_cols ?? 0];
+  switch (kind) {
+    case 'units':
+      return 3 * units;
+    case 'saturation':
+      return 2 * units;
+    case 'retention':
+      return (units + 1) * (memory?.lags ?? 0);
+    case 'entries':
+      return entry_measures.length * (memory?.entries ?? 0) * steps;
+  }
 }
 
 /** Weights of attention that the kernel computes in the time in which it sends a byte. */
@@ -76,7 +115,15 @@ export function requestCost(catalog: Catalog, name: PageName): number {
   const attention = catalog.records[name.record].attention;
   const overview = (name.kind === 'tiles' || name.kind === 'heads') && attention;
   const weights = overview ? attention.heads * attention.queries * attention.keys : 0;
-  return pageBytes(catalog, name) + weights / WEIGHTS_PER_BYTE;
+  return pageBytes(catalog, name) + (weights + sharesBehind(catalog, name)) / WEIGHTS_PER_BYTE;
+}
+
+/** Products that are summed for a map of who wrote what: read at x written at x units. */
+function sharesBehind(catalog: Catalog, { record, kind }: PageName): number {
+  const memory = catalog.records[record].memory;
+  const shares = memory && isProvenance(kind) ? memory[kind] : null;
+  const units = kind === 'wrote_unit' ? 1 : (memory?.time?.full_rows ?? 1);
+  return shares ? shares.full_rows * shares.full_cols * units : 0;
 }
 
 /** Whether the page is only ever asked for while it is looked at. */
@@ -112,7 +159,7 @@ export function planMap(choice: MapCursor): Plan {
   const page = Math.floor(choice.flat() / picture.frames_per_page);
   const last = Math.ceil(picture.frames / picture.frames_per_page) - 1;
   const kind = choice.pageKind;
-  const alone = entry.on_demand || isCostly({ kind });
+  const alone = entry.on_demand || isCostly({ kind }) || isProvenance(kind);
   const beside: [number, number] = alone ? [page, page] : [Math.max(0, page - 1), Math.min(last, page + 1)];
   return { visible: [{ record, kind, page }], near: [...outward(record, kind, page, beside)] };
 }

@@ -2,7 +2,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import type { PictureEntry, RecordEntry, StatsEntry } from './catalog';
+import type { PictureEntry, Place, RecordEntry, StatsEntry } from './catalog';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
 import { recordLineDefaults } from './generated/traits';
 import type { RecordLineState } from './generated/traits';
@@ -28,12 +28,30 @@ export class RecordLineModel extends DrawnModel<RecordLineState> {
 /** What a record costs that the budget did not hold. A fact, no warning. */
 export const ON_DEMAND = 'over the budget: recomputed or read from disk when looked at';
 
+/** Above this error recovered values are not to be trusted: mv.analysis.memory.TRUSTED_RESIDUAL. */
+export const TRUSTED_RESIDUAL = 1e-4;
+
+const NOT_TRUSTED = 'not trusted';
+
+/** What the user must know of recovered values; '' of those that agree with what the module returned, or were read. */
+export function distrust(residual: number | null): string {
+  return residual !== null && !(residual <= TRUSTED_RESIDUAL)
+    ? `${NOT_TRUSTED}: recovered values differ by up to ${residualText(residual)} from what the module returned`
+    : '';
+}
+
+/** JSON has no NaN and Inf: the largest number stands for them. */
+function residualText(residual: number): string {
+  return residual === Number.MAX_VALUE ? 'NaN' : approximately(residual, 2);
+}
+
 /** "(1, 64, 112, 112) batch × channel × height × width", "float32", "3.1 MiB", "min −2.1 max 3.4 ...": the parts of the line. */
-export function recordFacts(record: RecordEntry): string[] {
+export function recordFacts(record: RecordEntry, residual: number | null = null): string[] {
   const { shape, dims, dtype, nbytes, stats } = record;
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
   const facts = [[tuple, dims.join(' × ')].filter(Boolean).join(' '), dtype, byteText(nbytes)];
-  return [...facts, ...(stats ? statsFacts(stats) : []), record.on_demand ? ON_DEMAND : ''].filter(Boolean);
+  const error = residual === null ? '' : `residual ${residualText(residual)}`;
+  return [...facts, ...(stats ? statsFacts(stats) : []), error, record.on_demand ? ON_DEMAND : ''].filter(Boolean);
 }
 
 function statsFacts(stats: StatsEntry): string[] {
@@ -91,15 +109,19 @@ export class RecordLineView extends DrawnView<RecordLineState> {
 
   protected draw(): void {
     const place = this.shown?.place() ?? null;
-    this.showFacts(place ? recordFacts(place.record) : [this.shown?.absence() ?? '']);
+    this.showFacts(place ? recordFacts(place.record, this.residual(place)) : [this.shown?.absence() ?? '']);
     const messages = this.currentMessages();
     const shown = [...this.messages.children].map((line) => line.textContent);
     if (messages.join('\n') !== shown.join('\n')) {
-      this.messages.replaceChildren(...messages.map((text) => element('div', 'memviz-record-message', text)));
+      this.messages.replaceChildren(...messages.map(messageLine));
     }
     const problem = this.selection?.store.trait('problem') ?? '';
     setText(this.problem, problem);
     this.problem.hidden = !problem;
+  }
+
+  private residual({ index }: Place): number | null {
+    return this.selection?.store.residual(index) ?? null;
   }
 
   private showFacts(facts: string[]): void {
@@ -120,7 +142,14 @@ export class RecordLineView extends DrawnView<RecordLineState> {
     const { record } = place;
     const pooling = record.message.includes('largest |x|') ? '' : poolingNote(shown.picture());
     const refusal = shown.frame() === null && record.frame ? shown.refusal() : '';
-    const messages = [record.message, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];
+    const doubt = record.message.includes(NOT_TRUSTED) ? '' : distrust(this.residual(place));
+    const messages = [record.message, doubt, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];
     return [...new Set(messages.filter(Boolean))];
   }
+}
+
+function messageLine(text: string): HTMLElement {
+  const line = element('div', 'memviz-record-message', text);
+  line.classList.toggle('memviz-record-warning', text.includes(NOT_TRUSTED));
+  return line;
 }

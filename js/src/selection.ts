@@ -2,7 +2,8 @@
  * Selection: the cursor that all views of a cache share.
  *
  * In: indices from sliders, views and the kernel. Out: indices that exist in the selected record, and events:
- * 'place' when another record is selected (or the catalog changed), 'change:<axis>' as for every trait.
+ * 'place' when another record is selected (or the catalog changed), 'change:<axis>' as for every trait. `lit` is no axis:
+ * which timesteps wrote what was clicked, in shares.
  */
 
 import { unpack_models } from '@jupyter-widgets/base';
@@ -15,10 +16,11 @@ import type { FrameStoreModel } from './frame_store';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
-export type Axis = Exclude<keyof SelectionState, 'store'>;
+export type Axis = Exclude<keyof SelectionState, 'store' | 'lit'>;
+const NO_AXES = ['store', 'lit'];
 
 /** layer, step and call first, in this order: each decides what the ones after it may be. */
-const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && name !== 'store') as Axis[];
+const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && !NO_AXES.includes(name)) as Axis[];
 
 /** The kernel hears of a move this much later: its answers, two for each message, would come before the picture. */
 export const KERNEL_LAG_MS = 40;
@@ -32,7 +34,7 @@ export class SelectionModel extends StateModel<SelectionState> {
   private declare setting: boolean; // undefined until the first set, which comes before initialize
   private declare setInside: boolean;
   private declare fromKernel: boolean;
-  private declare unsent: Set<string>; // axes moved here that the kernel has not heard of
+  private declare unsent: Set<string>; // axes moved here, and lit, that the kernel has not heard of
 
   override defaults() {
     return { ...super.defaults(), ...selectionDefaults() };
@@ -43,7 +45,7 @@ export class SelectionModel extends StateModel<SelectionState> {
     this.lag = 0;
     this.fromKernel = false;
     this.unsent = new Set();
-    this.listenTo(this, AXES.map((axis) => `change:${axis}`).join(' '), this.noteUnsent);
+    this.listenTo(this, [...AXES, 'lit'].map((name) => `change:${name}`).join(' '), this.noteUnsent);
     this.selected = this.selectedName();
     this.followedStore = null;
     this.listenTo(this, 'change:layer change:step change:call', this.announcePlace);

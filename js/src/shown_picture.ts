@@ -1,5 +1,5 @@
 /**
- * What a picture shows: the frame of the selected record, or the map of an attention that a PictureChoice names.
+ * What a picture shows: the frame of the selected record, or the map of an attention or a memory that a choice names.
  *
  * In: a selection, and a choice where there is one. Out: record, geometry, frame and the words for them, in one shape,
  * so that the heatmap, its reader and the colour bar need not know which of the two it is.
@@ -7,7 +7,8 @@
 
 import type { WidgetModel } from '@jupyter-widgets/base';
 
-import type { CellValue, Frame, PictureEntry, Place } from './catalog';
+import { isProvenance } from './catalog';
+import type { CellValue, Frame, PageKind, PictureEntry, Place, TokensEntry } from './catalog';
 import { indexAlong } from './picture_axes';
 import { countText } from './number_text';
 import type { PictureKind } from './prefetch';
@@ -17,6 +18,11 @@ import { tokenText } from './token_texts';
 
 /** Kinds of pages that are drawn as heatmaps. */
 export type FrameKind = Exclude<PictureKind, 'series'>;
+
+/** Dims whose positions are timesteps: the texts of a memory stand along them. */
+const TIME_DIMS = ['time', 'read at', 'written at'];
+/** Of a record of attention, pages whose code 253 is no exact 0. */
+const SIGNED_KINDS: PageKind[] = ['difference', 'time', 'timescale', 'similarity'];
 
 export interface ShownPicture {
   readonly selection: SelectionModel;
@@ -38,6 +44,24 @@ export interface ShownPicture {
   ask(row: number, col: number): Promise<CellValue | null>;
   /** Moves the selection to what the picture shows at these indices of its axes. */
   select(indices: Record<string, number>): void;
+  /** Index that each row stands for; null: each for its own; empty: it has not come yet. */
+  rowOrder?(): ArrayLike<number> | null;
+  /** How the rows are ordered: "by time constant, longest first"; '' for their own order. */
+  orderWords?(): string;
+  /** Puts out what a click lit up. */
+  release?(): void;
+}
+
+/** The index that a row of the picture stands for; null: it is not known yet. */
+export function indexOfRow(shown: ShownPicture, row: number): number | null {
+  const order = shown.rowOrder?.() ?? null;
+  return order === null ? row : (order[row] ?? null);
+}
+
+/** The row of the picture that an index stands in; -1: in none, or it is not known yet. */
+export function rowOfIndex(shown: ShownPicture, index: number): number {
+  const order = shown.rowOrder?.() ?? null;
+  return order === null ? index : Array.prototype.indexOf.call(order, index);
 }
 
 /** The choice where there is one, else the frame of the selected record. */
@@ -47,15 +71,27 @@ export function shownBy(selection: SelectionModel, choice: ShownPicture | null):
 
 /** The texts that stand along a dim of what is shown; null: the recording has none for it. */
 export function textsAlong(shown: ShownPicture, dim: string): TextAt | null {
-  const { attention, frame } = shown.place()?.record ?? {};
-  const entry = dim === 'query' ? attention?.query_tokens : dim === 'key' ? attention?.key_tokens : undefined;
+  const entry = tokensAlong(shown, dim);
+  const picture = shown.picture();
   const { catalog } = shown.selection.store;
-  if (!entry || !frame || !catalog.tokens[entry.sequence]) {
+  if (!entry || !picture || !catalog.tokens[entry.sequence]) {
     return null;
   }
-  const samples = frame.axes.find((axis) => axis.trait === 'sample')?.size ?? 1;
+  const samples = picture.axes.find((axis) => axis.trait === 'sample')?.size ?? 1;
   const sample = indexAlong(shown.selection, 'sample', samples);
   return (index) => tokenText(catalog, entry, sample, index);
+}
+
+function tokensAlong(shown: ShownPicture, dim: string): TokensEntry | undefined {
+  const { attention, memory } = shown.place()?.record ?? {};
+  switch (dim) {
+    case 'query':
+      return attention?.query_tokens;
+    case 'key':
+      return attention?.key_tokens;
+    default:
+      return TIME_DIMS.includes(dim) ? memory?.tokens : undefined;
+  }
 }
 
 /** The query whose row alone the picture shows; null: it shows all queries, or none. */
@@ -64,9 +100,15 @@ export function onlyQuery(picture: PictureEntry, selection: SelectionModel): num
   return axis ? indexAlong(selection, axis.trait, axis.size) : null;
 }
 
-/** Whether code 253 of the picture stands for weights that are exactly 0: masked, or never given. */
+/** Whether code 253 of the picture stands for what is exactly 0: weights that were masked or never given, no share. */
 export function emptyZeros(shown: ShownPicture): boolean {
-  return shown.pageKind !== 'difference' && Boolean(shown.place()?.record.attention);
+  const weights = Boolean(shown.place()?.record.attention) && !SIGNED_KINDS.includes(shown.pageKind);
+  return weights || isProvenance(shown.pageKind);
+}
+
+/** Why a cell of such a picture is exactly 0. */
+export function zeroReason(shown: ShownPicture): string {
+  return isProvenance(shown.pageKind) ? 'nothing that was written then is in it' : 'masked or never attended';
 }
 
 /** The frame of the selected record. */

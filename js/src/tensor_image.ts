@@ -13,6 +13,7 @@ import { element, setText } from './drawn_view';
 import { FigureShape } from './figure_shape';
 import { keepKeys } from './host_shortcuts';
 import { Lifetime } from './lifetime';
+import { LitStrip } from './lit_strip';
 import { approximately } from './number_text';
 import { boxOfCell, paintCodes, pictureBox } from './paint';
 import type { Box } from './paint';
@@ -21,7 +22,7 @@ import { exportPicture } from './picture_export';
 import { PictureReader } from './picture_reader';
 import type { ReadPicture } from './picture_reader';
 import type { SelectionModel } from './selection';
-import { emptyZeros } from './shown_picture';
+import { emptyZeros, textsAlong } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import { injectStyle } from './style';
 import type { TensorImageModel } from './tensor_image_model';
@@ -45,6 +46,7 @@ export class TensorImage extends Mark implements ReadPicture {
   private drawnFor = ''; // record, frame and colours that the canvas shows, and the page that it was drawn from
   private drawnFrom: ArrayBufferLike | null = null;
   private shape!: FigureShape;
+  private strip!: LitStrip;
 
   get selection(): SelectionModel {
     return this.model.trait('selection');
@@ -98,6 +100,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.holder.setAttribute('role', 'img');
     this.parent.el.insertBefore(this.holder, this.parent.svg.node());
     this.shape = new FigureShape(this.parent);
+    this.strip = new LitStrip(this.el);
     this.reader = new PictureReader(this, this.life);
     keepKeys(this.holder, this.life);
     exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
@@ -277,14 +280,15 @@ export class TensorImage extends Mark implements ReadPicture {
     setText(this.notice, notice);
   }
 
-  /** Thin frames around the selected row and column, where the picture shows an axis of the selection, and the cell read. */
+  /** Frames around the selected row and column, where the picture shows an axis of the selection, and the cell read; lit times. */
   markCells(): void {
     const picture = this.model.picture;
     const { x, y } = this.scales;
-    const bands = picture ? selectedBands(picture, this.selection, (v) => x.scale(v), (v) => y.scale(v)) : [];
+    const [toX, toY] = [x, y].map((scale) => (value: number) => scale.scale(value));
+    const bands = picture ? selectedBands(this.shown, picture, toX, toY) : [];
     const cell = this.reader?.keyboardCell;
-    const box = cell && this.box();
-    if (picture && box) {
+    const box = this.box();
+    if (picture && box && cell) {
       bands.push(['cell', boxOfCell(box, cell.row, cell.col, picture.rows, picture.cols)]);
     }
     const drawn = JSON.stringify(bands);
@@ -292,6 +296,9 @@ export class TensorImage extends Mark implements ReadPicture {
       this.drawnBands = drawn;
       drawBands(this.el, bands);
     }
+    const { plotareaWidth: width, plotareaHeight: height } = this.parent;
+    const textsOf = (dim: string) => textsAlong(this.shown, dim);
+    this.strip?.draw(this.selection.trait('lit') ?? [], picture && box && { picture, box, width, height, toX, toY, textsOf });
   }
 
   private describePicture(place: Place): void {

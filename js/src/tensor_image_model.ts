@@ -9,7 +9,7 @@ import type { Room } from './figure_shape';
 import { tensorImageDefaults } from './generated/traits';
 import type { TensorImageState } from './generated/traits';
 import { axisLabel, isUpright, labelAxis, labelTokens } from './picture_axes';
-import { onlyQuery, shownBy, textsAlong } from './shown_picture';
+import { indexOfRow, onlyQuery, shownBy, textsAlong } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import { tokenRoom } from './token_axis';
 import type { TextAt } from './token_axis';
@@ -46,6 +46,7 @@ export class TensorImageModel extends MarkModel {
   private declare followed: WidgetModel[];
   private declare plot: { width: number; height: number };
   private declare rooms: Map<string, number>; // by dim, sample and length of the axis: zooming asks again and again
+  private declare labelled: ArrayLike<number> | null; // the order of the rows that the axis says
   /** Pixels that the tokens on the axes need beside the plot. */
   declare room: Room;
 
@@ -72,6 +73,7 @@ export class TensorImageModel extends MarkModel {
     this.plot = { width: UNKNOWN_PX, height: UNKNOWN_PX };
     this.room = {};
     this.rooms = new Map();
+    this.labelled = null;
     this.listenTo(this, 'change:selection change:choice change:scales change:x_axis change:y_axis', this.followAll);
     this.followAll();
   }
@@ -85,6 +87,9 @@ export class TensorImageModel extends MarkModel {
     this.listenTo(choice ?? selection, 'place', this.fit);
     this.listenTo(selection, 'change:sample', this.labelAxes); // each has texts of its own
     this.listenTo(selection, 'change:query', this.labelQuery);
+    if (choice) {
+      this.listenTo(choice, 'chosen', this.labelOrder);
+    }
     for (const scale of [x, y]) {
       if (scale) {
         this.listenTo(scale, 'domain_changed', this.labelAxes);
@@ -168,15 +173,27 @@ export class TensorImageModel extends MarkModel {
     }
   }
 
+  /** The order of the rows may come after the picture. */
+  private labelOrder(): void {
+    const order = this.shown.rowOrder?.() ?? null;
+    const same = order?.length === this.labelled?.length && Array.from(order ?? []).every((unit, row) => unit === this.labelled?.[row]);
+    if (!same) {
+      this.labelAxes();
+    }
+  }
+
   private labelBoth(): void {
     const picture = this.picture;
+    this.labelled = picture && (this.shown.rowOrder?.() ?? null);
     const { x, y } = this.getScales();
     const [cols, rows] = [picture?.full_cols ?? 1, picture?.full_rows ?? 1];
     const [colDim, rowDim] = [picture?.col_dim ?? '', picture?.row_dim ?? ''];
     const [{ width, height }, colPool, rowPool] = [this.plot, picture?.pool_cols ?? 1, picture?.pool_rows ?? 1];
     this.labelOne(this.trait('x_axis'), colDim, colPool, x?.domain ?? [], cols, width);
     const query = picture && onlyQuery(picture, this.trait('selection'));
-    if (query === null) {
+    if (picture && this.shown.orderWords?.()) {
+      this.labelUnits(this.trait('y_axis'), rowDim, rowPool, y?.domain ?? [], rows, height);
+    } else if (query === null) {
       this.labelOne(this.trait('y_axis'), rowDim, rowPool, y?.domain ?? [], rows, height);
     } else {
       this.labelRow(this.trait('y_axis'), query, y?.domain ?? [], height);
@@ -190,6 +207,19 @@ export class TensorImageModel extends MarkModel {
       const room = this.roomOf(axis, 'query', this.shown.place()?.record.attention?.queries ?? 1, textAt, px);
       this.room[axis.get('side') as keyof Room] = room;
       labelTokens(axis, `query ${query}`, domain, 1, () => textAt(query) ?? String(query), px, room);
+    }
+  }
+
+  /** Rows in another order: each has the index of its unit for a name. */
+  private labelUnits(
+    axis: WidgetModel | null, dim: string, pool: number, domain: ArrayLike<number>, size: number, px: number,
+  ): void {
+    if (axis) {
+      const { shown } = this;
+      const room = this.roomOf(axis, `${dim} in order`, size, () => String(size - 1), px);
+      this.room[axis.get('side') as keyof Room] = room;
+      const textAt = (row: number): string => String(indexOfRow(shown, row) ?? '…');
+      labelTokens(axis, `${axisLabel(dim, pool)} ${shown.orderWords?.()}`, domain, size, textAt, px, room);
     }
   }
 

@@ -83,6 +83,8 @@ export function attentionWorld(record: RecordEntry, pages: PageState[], tokens: 
     tokens,
     head_measures: [],
     head_kinds: [],
+    memories: [],
+    entry_measures: [],
   };
   return world(catalog, undefined, { pages });
 }

@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 
 import { ColorBarModel, ColorBarView } from '../src/color_bar';
+import { MemoryChoiceModel } from '../src/memory_choice';
 import { PictureChoiceModel } from '../src/picture_choice';
 import { attentionOf, attentionWorld, mapPage } from './attention_world';
+import { LAYERS, memoryPage, memoryWorld } from './memory_world';
 import { catalogOf, header, imageRecord, listenerCount, make, stats, world } from './models';
 import { all, colorsOf, fakeCanvas, nextFrame, shown, texts } from './page';
 
@@ -92,6 +94,18 @@ describe('of a map of attention', () => {
   it('says what an empty cell is', () => {
     expect(texts(mapBar('weights').el, '.memviz-bar-loud')).toEqual(['exactly 0: masked or never attended']);
   });
+});
+
+it('of a memory says what is shown, and what an empty cell of who wrote what is', async () => {
+  const page = memoryPage({ kind: 'wrote' }, [4, 4], [252, 253, 253, 253, ...Array(12).fill(63)], 0, 0.8);
+  const { selection } = memoryWorld([page]);
+  selection.set('layer', LAYERS.CELL);
+  const choice = make(MemoryChoiceModel, { selection, map: 'wrote' });
+  const { el } = shown(ColorBarView, make(ColorBarModel, { colors: colorsOf(selection, { choice }) }));
+  expect(texts(el, '.memviz-bar-loud')).toEqual(['exactly 0: nothing that was written then is in it']);
+  expect(texts(el, '.memviz-bar-caption')).toEqual(['cell of enc l0, which step wrote what it holds, in shares of each row']);
+  expect(texts(el, '.memviz-bar-tick').at(-1)).toBe('0.8');
+  expect(el.querySelector<HTMLElement>('.memviz-bar-histogram')?.hidden).toBe(true);
 });
 
 it('leaves no listener behind', () => {

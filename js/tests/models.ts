@@ -71,8 +71,8 @@ export function picture(axes: [string, number][], rows: number, cols: number, fr
   };
 }
 
-/** The part of a catalog that only attention has. */
-export const NO_TEXTS = { tokens: [], head_measures: [], head_kinds: [] };
+/** The part of a catalog that only attention and memories have. */
+export const NO_TEXTS = { tokens: [], head_measures: [], head_kinds: [], memories: [], entry_measures: [] };
 
 /** A record of frames over `sample` and `channel`, without tiles, series and channel measures. */
 export function imageRecord(samples: number, channels: number, framesPerPage = 2): RecordEntry {
@@ -99,6 +99,7 @@ export function imageRecord(samples: number, channels: number, framesPerPage = 2
     series: null,
     channels: 0,
     attention: null,
+    memory: null,
   };
 }
 

@@ -85,6 +85,30 @@ describe('messages', () => {
   });
 });
 
+describe('recovered values', () => {
+  const recovered = (residual: number) => ({ pages: [{ ...framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3]), residual }] });
+  const facts = (view: RecordLineView) => texts(view.el, '.memviz-record-fact');
+  const warnings = (view: RecordLineView) => texts(view.el, '.memviz-record-warning');
+
+  it('have their largest error among the facts', () => {
+    const { view } = line(imageRecord(1, 2), recovered(1.23e-7));
+    expect([facts(view).at(-1), warnings(view)]).toEqual([' · residual 1.2e−7', []]);
+  });
+
+  it.each([
+    [1e-4, []],
+    [3e-3, ['not trusted: recovered values differ by up to 0.003 from what the module returned']],
+    [Number.MAX_VALUE, ['not trusted: recovered values differ by up to NaN from what the module returned']],
+  ])('with an error of %f are warned of: %j', (residual, expected) => {
+    expect(warnings(line(imageRecord(1, 2), recovered(residual)).view)).toEqual(expected);
+  });
+
+  it('are warned of once, where the record says so itself', () => {
+    const message = 'not trusted: recovered values differ by up to 3e-3 from what the module returned';
+    expect(warnings(line({ ...imageRecord(1, 2), message }, recovered(3e-3)).view)).toEqual([message]);
+  });
+});
+
 it('leaves no listener behind', () => {
   const { view, model, selection, store } = line();
   const count = () => [selection, store].map(listenerCount);

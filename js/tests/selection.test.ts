@@ -168,6 +168,21 @@ it('announces another record once, however it was reached', () => {
   expect(moved).toHaveBeenCalledTimes(1);
 });
 
+it('carries which steps are lit up, is told so once, and knows them as no axis', async () => {
+  vi.useFakeTimers();
+  const comm = new FakeComm();
+  const store = make(FrameStoreModel, { catalog: twoLayers() });
+  const selection = make(SelectionModel, { store }, comm);
+  const changed = vi.fn();
+  selection.on('change:lit', changed);
+  selection.set({ lit: [0, 0.5] });
+  selection.set({ lit: [0, 0.5], channel: 1 });
+  vi.advanceTimersByTime(KERNEL_LAG_MS);
+  expect([selection.get('lit'), selection.extent('lit'), changed.mock.calls.length]).toEqual([[0, 0.5], 0, 1]);
+  expect(comm.updates.at(-1)).toMatchObject({ lit: [0, 0.5] });
+  vi.useRealTimers();
+});
+
 it('leaves no listener behind when it is closed', async () => {
   const store = make(FrameStoreModel, { catalog: twoLayers() });
   const before = listenerCount(store);

@@ -12,7 +12,7 @@ from ..errors import ColorRangeError, UnknownColormapError
 from ..frames.colormaps import colormap
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
-from .picture_choice import PictureChoice
+from .map_choice import MapChoice
 
 RANGE_MODES = ("auto", "frame", "layer", "all", "symmetric", "fixed")
 
@@ -48,7 +48,7 @@ class ColorMapping(Synced, Widget):
         Selection, help="The cursor that says which frame, layer and cache the range refers to."
     ).tag(**widget_serialization)
     choice: Any = Instance(
-        PictureChoice, allow_none=True, help="Which map of an attention is coloured; None: the selected record."
+        MapChoice, allow_none=True, help="Which map of an attention or a memory is coloured; None: the selected record."
     ).tag(**widget_serialization)
     mode: Any = Enum(
         RANGE_MODES,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ipywidgets import Widget, register, widget_serialization
+from ipywidgets import register, widget_serialization
 from traitlets import Enum, Instance, Int, Unicode
 
 from ..selection import Selection
-from ..synced import MODULE_NAME, MODULE_VERSION, Synced
+from ..synced import MODULE_NAME, MODULE_VERSION
+from .map_choice import MapChoice
 
 PICTURE_KINDS = ("weights", "row", "log", "mean", "max", "difference", "rollout", "flow")
 
 
 @register
-class PictureChoice(Synced, Widget):
+class PictureChoice(MapChoice):
     """Which map of the selected attention is shown, shared by its matrix, colour bar, tokens and image overlay.
 
     While a layer without attention is selected, the views show the attention nearest to it: inside the layer, around

@@ -9,7 +9,7 @@ from traitlets import Instance, Unicode
 
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
-from .picture_choice import PictureChoice
+from .map_choice import MapChoice
 
 
 @register
@@ -29,5 +29,5 @@ class RecordLine(Synced, DOMWidget):
 
     selection: Any = Instance(Selection, help="The cursor whose record is described.").tag(**widget_serialization)
     choice: Any = Instance(
-        PictureChoice, allow_none=True, help="Says whose record is described in its place; None = the selected one."
+        MapChoice, allow_none=True, help="Says whose record is described in its place; None = the selected one."
     ).tag(**widget_serialization)

@@ -15,7 +15,7 @@ from traittypes import Array
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 from .color_mapping import ColorMapping
-from .picture_choice import PictureChoice
+from .map_choice import MapChoice
 
 
 @register
@@ -39,7 +39,7 @@ class TensorImage(Synced, bqplot.Mark):
     )
     colors: Any = Instance(ColorMapping, help="Colour range and map.").tag(**widget_serialization)
     choice: Any = Instance(
-        PictureChoice, allow_none=True, help="Which map of an attention is drawn; None: the selected record."
+        MapChoice, allow_none=True, help="Which map of an attention or a memory is drawn; None: the selected record."
     ).tag(**widget_serialization)
     x_axis: Any = Instance(
         bqplot.Axis, allow_none=True, help="Axis whose label and ticks (indices or tokens) follow the columns."
