@@ -12,8 +12,8 @@ from memviz_widgets.selection import Selection
 from memviz_widgets.synced import MODULE_VERSION, Synced
 
 # Their constructors have tests of their own.
-MADE_FROM_A_CACHE = (views.ActivationExplorer, views.AttentionExplorer, views.FrameStore)
-WIDGETS = [Selection, *(getattr(views, name) for name in views.__all__)]
+MADE_FROM_A_CACHE = (views.ActivationExplorer, views.AttentionExplorer, views.FrameStore, views.MemoryExplorer)
+WIDGETS = [Selection, *(each for name in views.__all__ if isinstance(each := getattr(views, name), type))]
 
 
 def test_public_trait_without_help_is_refused() -> None:

@@ -6,7 +6,10 @@
 
 import { ATTENTION } from './attention_style';
 import { HEAD_GRID_STYLE } from './head_grid_style';
+import { MEMORY_PANELS_STYLE } from './memory_panels_style';
+import { MEMORY } from './memory_style';
 import { TOKENS } from './token_style';
+import { READINGS } from './unit_text_style';
 
 const STYLE_ID = 'memviz-style';
 
@@ -135,6 +138,9 @@ const PICTURE = `
 .memviz-band { fill: none; pointer-events: none; shape-rendering: crispEdges; }
 .memviz-band-halo { stroke: #000000; stroke-opacity: 0.65; stroke-width: 3px; }
 .memviz-band-line { stroke: #ffffff; stroke-width: 1px; }
+.memviz-lit { shape-rendering: crispEdges; }
+.memviz-lit-back { fill: #000000; fill-opacity: 0.45; pointer-events: none; }
+.memviz-lit-bar { fill: #ffb000; }
 .memviz-tooltip {
   position: absolute; z-index: 3; box-sizing: border-box; width: max-content; max-width: 100%; padding: 3px 7px;
   border: 1px solid var(--memviz-line); border-radius: 3px; background: var(--memviz-back); color: var(--memviz-text);
@@ -202,13 +208,16 @@ const PARTS = `
 .memviz-record-facts { color: var(--memviz-muted); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .memviz-record-fact { white-space: pre-wrap; }
 .memviz-record-message { color: var(--memviz-text); overflow-wrap: anywhere; }
+.memviz-record-warning { color: var(--memviz-error); }
 .memviz-record-problem { color: var(--memviz-error); white-space: pre-wrap; overflow-wrap: anywhere; }
 @media (prefers-reduced-motion: reduce) {
   .memviz-explorer *, .memviz-view *, .memviz-figure * { transition: none !important; animation: none !important; }
 }
 `;
 
-const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, TOKENS, HEAD_GRID_STYLE].join('');
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, TOKENS, HEAD_GRID_STYLE, MEMORY, MEMORY_PANELS_STYLE, READINGS].join(
+  '',
+);
 
 /** Puts the style sheet into the page, or brings one of an older version up to date. */
 export function injectStyle(page: Document): void {

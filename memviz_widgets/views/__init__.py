@@ -4,36 +4,54 @@ from __future__ import annotations
 
 from .activation_explorer import ActivationExplorer
 from .attention_explorer import AttentionExplorer
+from .cache_entries import CacheEntries
 from .cache_summary import CacheSummary
 from .channel_series import ChannelSeries
 from .color_bar import ColorBar
 from .color_mapping import ColorMapping
 from .contact_sheet import ContactSheet
+from .explore import explore
 from .frame_store import FrameStore
+from .gate_saturation import GateSaturation
 from .head_grid import HeadGrid
 from .image_overlay import ImageOverlay
 from .layer_picker import LayerPicker
+from .memory_choice import MemoryChoice
+from .memory_explorer import MemoryExplorer
+from .memory_link import MemoryLink
+from .memory_panels import MemoryPanels
 from .picture_choice import PictureChoice
 from .record_line import RecordLine
+from .retention_lines import RetentionLines
 from .tensor_image import TensorImage
 from .token_lines import TokenLines
 from .token_view import TokenView
+from .unit_text import UnitText
 
 __all__ = [
     "ActivationExplorer",
     "AttentionExplorer",
+    "CacheEntries",
     "CacheSummary",
     "ChannelSeries",
     "ColorBar",
     "ColorMapping",
     "ContactSheet",
     "FrameStore",
+    "GateSaturation",
     "HeadGrid",
     "ImageOverlay",
     "LayerPicker",
+    "MemoryChoice",
+    "MemoryExplorer",
+    "MemoryLink",
+    "MemoryPanels",
     "PictureChoice",
     "RecordLine",
+    "RetentionLines",
     "TensorImage",
     "TokenLines",
     "TokenView",
+    "UnitText",
+    "explore",
 ]

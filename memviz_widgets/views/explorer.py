@@ -40,7 +40,7 @@ class Explorer(Synced, VBox):
     def __init__(
         self, source: nn.Module | ActivationCache, x: Any = None, *, link: bool = True, **options: Any
     ) -> None:
-        cache = _cache_of(type(self).__name__, source, x, options)
+        cache = cache_of(type(self).__name__, source, x, options)
         selection = join(cache, link)
         self._cache = cache
         self._parts: list[Widget] = []
@@ -110,7 +110,7 @@ class Explorer(Synced, VBox):
         self._parts.append(ChoiceLink(control=control, target=target, trait=trait, values=values))
 
 
-def _cache_of(explorer: str, source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:
+def cache_of(explorer: str, source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:
     """The cache to show: the one given, or a new capture of the model."""
     unknown = next((name for name in options if name not in CAPTURE_OPTIONS), None)
     if unknown is not None:

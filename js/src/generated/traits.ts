@@ -6,6 +6,8 @@ import type { FrameStoreModel } from '../frame_store';
 import type { OverlayPicture } from '../overlay_picture';
 import type { Catalog } from './catalog';
 import type { ColorMappingModel } from '../color_mapping';
+import type { MapChoiceModel } from '../map_choice';
+import type { MemoryChoiceModel } from '../memory_choice';
 import type { PictureChoiceModel } from '../picture_choice';
 import type { SelectionModel } from '../selection';
 
@@ -81,6 +83,27 @@ export function axisRangeDefaults() {
     axis: 'channel',
     slider: null,
     play: null,
+  };
+}
+
+/** State of CacheEntries, one field per trait of memviz_widgets' CacheEntries. */
+export interface CacheEntriesState {
+  /** The cursor: which cache, sample and head; a click sets its timestep or key. */
+  selection: SelectionModel;
+  /** What a bar is: key norm, value norm, attention received (with the uniform baseline as a line), uniform baseline, held until (last step in the cache), bytes (held when the entry has been added). */
+  measure: 'key norm' | 'value norm' | 'attention received' | 'uniform baseline' | 'held until' | 'bytes';
+}
+
+export function cacheEntriesDefaults() {
+  return {
+    _model_name: 'CacheEntriesModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'CacheEntriesView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    measure: 'key norm',
   };
 }
 
@@ -175,8 +198,8 @@ export function colorBarDefaults() {
 export interface ColorMappingState {
   /** The cursor that says which frame, layer and cache the range refers to. */
   selection: SelectionModel;
-  /** Which map of an attention is coloured; None: the selected record. */
-  choice: PictureChoiceModel | null;
+  /** Which map of an attention or a memory is coloured; None: the selected record. */
+  choice: MapChoiceModel | null;
   /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer, all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
   mode: 'auto' | 'frame' | 'layer' | 'all' | 'symmetric' | 'fixed';
   /** Value of the first colour when mode is 'fixed', in units of the tensor. */
@@ -270,6 +293,30 @@ export function frameStoreDefaults() {
   };
 }
 
+/** State of GateSaturation, one field per trait of memviz_widgets' GateSaturation. */
+export interface GateSaturationState {
+  /** The cursor: which gate, sample and unit; a click on a dot sets the unit. */
+  selection: SelectionModel;
+  /** One dot per unit; it is made clickable, with a tooltip. */
+  dots: WidgetModel;
+  /** Axis whose label names the gate and says what x is, or why there is none. */
+  x_axis: WidgetModel | null;
+  /** Axis whose label says what y is. */
+  y_axis: WidgetModel | null;
+}
+
+export function gateSaturationDefaults() {
+  return {
+    _model_name: 'GateSaturationModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    selection: null,
+    dots: null,
+    x_axis: null,
+    y_axis: null,
+  };
+}
+
 /** State of HeadGrid, one field per trait of memviz_widgets' HeadGrid. */
 export interface HeadGridState {
   /** The cursor; a click on a map sets its layer and head. */
@@ -345,6 +392,102 @@ export function layerPickerDefaults() {
   };
 }
 
+/** State of MapChoice, one field per trait of memviz_widgets' MapChoice. */
+export interface MapChoiceState {
+}
+
+export function mapChoiceDefaults() {
+  return {
+  };
+}
+
+/** State of MemoryChoice, one field per trait of memviz_widgets' MemoryChoice. */
+export interface MemoryChoiceState {
+  /** The cursor: which part of which memory, sample, time and unit. */
+  selection: SelectionModel;
+  /** The map: time (units down, time across), cursor (all of it at the selected time), wrote (rows: when it is read, columns: the step that wrote it, in shares 0..1 of a row), reads (the same for what a head reads). */
+  map: 'time' | 'cursor' | 'wrote' | 'reads';
+  /** Units in the map over time: by index, by timescale (longest time constant first) or by similarity (neighbours are alike). */
+  order: 'index' | 'timescale' | 'similarity';
+  /** Who wrote the whole memory; False: who wrote the selected unit. */
+  whole: boolean;
+}
+
+export function memoryChoiceDefaults() {
+  return {
+    _model_name: 'MemoryChoiceModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    selection: null,
+    map: 'time',
+    order: 'index',
+    whole: true,
+  };
+}
+
+/** State of MemoryExplorer, one field per trait of memviz_widgets' MemoryExplorer. */
+export interface MemoryExplorerState {
+  /** Which picture of the selected memory is drawn. */
+  choice: MemoryChoiceModel;
+}
+
+export function memoryExplorerDefaults() {
+  return {
+    _model_name: 'MemoryExplorerModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'MemoryExplorerView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    choice: null,
+  };
+}
+
+/** State of MemoryLink, one field per trait of memviz_widgets' MemoryLink. */
+export interface MemoryLinkState {
+  /** The cursor whose layer is shown and set. */
+  selection: SelectionModel;
+  /** The dropdown of memories. */
+  memory: WidgetModel;
+  /** The dropdown of the parts of the chosen memory. */
+  part: WidgetModel;
+}
+
+export function memoryLinkDefaults() {
+  return {
+    _model_name: 'MemoryLinkModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    selection: null,
+    memory: null,
+    part: null,
+  };
+}
+
+/** State of MemoryPanels, one field per trait of memviz_widgets' MemoryPanels. */
+export interface MemoryPanelsState {
+  /** The cursor; a click on a strip sets its layer, time, unit and head, arrow keys its time. */
+  selection: SelectionModel;
+  /** Lights up the steps that wrote what is clicked; None: a click only selects. */
+  choice: MemoryChoiceModel | null;
+  /** Order of the units in each strip: index; timescale, the slowest first (see the memory's time constants); similarity, units with like courses beside each other. */
+  order: 'index' | 'timescale' | 'similarity';
+}
+
+export function memoryPanelsDefaults() {
+  return {
+    _model_name: 'MemoryPanelsModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'MemoryPanelsView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    choice: null,
+    order: 'index',
+  };
+}
+
 /** State of PictureChoice, one field per trait of memviz_widgets' PictureChoice. */
 export interface PictureChoiceState {
   /** The cursor: which attention, sample and head. */
@@ -371,7 +514,7 @@ export interface RecordLineState {
   /** The cursor whose record is described. */
   selection: SelectionModel;
   /** Says whose record is described in its place; None = the selected one. */
-  choice: PictureChoiceModel | null;
+  choice: MapChoiceModel | null;
 }
 
 export function recordLineDefaults() {
@@ -384,6 +527,33 @@ export function recordLineDefaults() {
     _view_module_version: '^0.1.0',
     selection: null,
     choice: null,
+  };
+}
+
+/** State of RetentionLines, one field per trait of memviz_widgets' RetentionLines. */
+export interface RetentionLinesState {
+  /** The cursor: which memory, sample and unit. */
+  selection: SelectionModel;
+  /** The curves of the mean over all units and of the selected one. */
+  lines: WidgetModel;
+  /** A horizontal line at 1/e. */
+  horizon: WidgetModel;
+  /** Axis whose label says the colours, where the mean falls below 1/e, the unit and its time constant. */
+  x_axis: WidgetModel | null;
+  /** Axis whose label says that y is survival, 0..1. */
+  y_axis: WidgetModel | null;
+}
+
+export function retentionLinesDefaults() {
+  return {
+    _model_name: 'RetentionLinesModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    selection: null,
+    lines: null,
+    horizon: null,
+    x_axis: null,
+    y_axis: null,
   };
 }
 
@@ -417,6 +587,8 @@ export interface SelectionState {
   axis: number;
   /** Position along the second dim that has no name of its own, 0 = first. */
   axis2: number;
+  /** Which steps wrote what was clicked in a memory: a share 0..1 per timestep; [] = nothing is lit. */
+  lit: number[];
 }
 
 export function selectionDefaults() {
@@ -438,6 +610,7 @@ export function selectionDefaults() {
     depth: 0,
     axis: 0,
     axis2: 0,
+    lit: [],
   };
 }
 
@@ -447,8 +620,8 @@ export interface TensorImageState {
   selection: SelectionModel;
   /** Colour range and map. */
   colors: ColorMappingModel;
-  /** Which map of an attention is drawn; None: the selected record. */
-  choice: PictureChoiceModel | null;
+  /** Which map of an attention or a memory is drawn; None: the selected record. */
+  choice: MapChoiceModel | null;
   /** Axis whose label and ticks (indices or tokens) follow the columns. */
   x_axis: WidgetModel | null;
   /** Axis whose label and ticks (indices or tokens) follow the rows. */
@@ -528,5 +701,23 @@ export function tokenViewDefaults() {
     selection: null,
     choice: null,
     direction: 'from',
+  };
+}
+
+/** State of UnitText, one field per trait of memviz_widgets' UnitText. */
+export interface UnitTextState {
+  /** The cursor: part of the memory, unit, sample; a click sets its timestep. */
+  selection: SelectionModel;
+}
+
+export function unitTextDefaults() {
+  return {
+    _model_name: 'UnitTextModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'UnitTextView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
   };
 }
