@@ -54,7 +54,7 @@ class Recoveries:
             recovered = value.recovery.compute(value.given)
             self._found(together, recovered.residual, recovered.note)
             for other, each in together:
-                yield other, snapshot(recovered.values[each.key])
+                yield other, _own(recovered.values.pop(each.key))
         elif value.time >= 0 and make_room(_nbytes(value)):
             yield index, _by_windows(value)
             self._found(together, value.recovery.residual(value.given), "")
@@ -90,6 +90,12 @@ def with_findings(records: tuple[TensorRecord, ...], news: Mapping[int, Finding]
 
 def _nbytes(value: RecoveredValue) -> int:
     return math.prod(value.shape) * value.dtype.itemsize
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """The tensor itself, when nothing else is in its memory; else a copy."""
+    alone = tensor.is_contiguous() and tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if alone else snapshot(tensor)
 
 
 def _by_windows(value: RecoveredValue) -> Tensor:
