@@ -23,19 +23,23 @@ from .memory_titans import TitansAdapter
 from .memory_xlstm import XlstmAdapter
 from .trace import Site, Trace
 
-BUILT_IN: tuple[MemoryAdapter, ...] = (CellAdapter(), DncAdapter(), HopfieldAdapter(), TitansAdapter())
+CELLS = CellAdapter()
+BUILT_IN: tuple[MemoryAdapter, ...] = (DncAdapter(), HopfieldAdapter(), TitansAdapter())
 STATES = (MambaAdapter, Mamba2Adapter, DeltaAdapter, RgLruAdapter, RwkvAdapter, XlstmAdapter, LightningAdapter)
+
+TORCH = "torch.nn.modules."
+"""torch's own modules, which are most of a model: only recurrent ones hold a memory."""
 
 
 def adapters_of(sites: Iterable[Site], trace: Trace) -> dict[int, MemoryAdapter]:
     """Id of a module -> its adapter, for those that have one."""
     # New ones per recording, since they remember how far a sequence has come, and which entries of a cache were handed
     # over; that of caches last, as it matches most.
-    states = [make() for make in STATES]
-    adapters = (*registered(), RecurrentAdapter(), NtmAdapter(), *states, *BUILT_IN, CacheAdapter())
+    torchs = (*registered(), RecurrentAdapter(), CELLS)
+    others = (*torchs, NtmAdapter(), *(make() for make in STATES), *BUILT_IN, CacheAdapter())
     found: dict[int, MemoryAdapter] = {}
     for site in sites:
-        for adapter in adapters:
+        for adapter in torchs if type(site.module).__module__.startswith(TORCH) else others:
             try:
                 matches = adapter.match(site.module)
             except Exception as error:  # of a user's adapter, or of a module that raises when it is looked at

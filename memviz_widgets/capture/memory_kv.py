@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
@@ -35,7 +35,7 @@ class CacheAdapter:
 
     def match(self, module: nn.Module) -> bool:
         """Whether its forward takes a cache."""
-        return any(name in PAST_NAMES for name in _parameters(module))
+        return any(name in PAST_NAMES for name in _parameters(type(module)))
 
     def read(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
@@ -43,7 +43,7 @@ class CacheAdapter:
         """Keys and values that the call added to its cache."""
         layers = layers_of((*kwargs.values(), *args))
         if layers is None:
-            names = _parameters(module)
+            names = _parameters(type(module))
             given = {**dict(zip(names, args, strict=False)), **kwargs}
             past = next((given[name] for name in PAST_NAMES if given.get(name) is not None), None)
             yield from self._returned.read(module, past, result, steps_of((*args, *kwargs.values())))
@@ -98,7 +98,8 @@ def entries_of(layer: Any, length: int) -> Entries:
         notes.append(f"sliding window of {window}: older entries are evicted")
     elif static:
         notes.append(f"static cache of {room} entries")
-    return Entries(layer.keys[:, :, :held], layer.values[:, :, :held], length - held, "; ".join(notes))
+    keys, values = (each if held == room else each[:, :, :held] for each in (layer.keys, layer.values))
+    return Entries(keys, values, length - held, "; ".join(notes))
 
 
 def unreadable(layer: Any, length: int) -> str:
@@ -127,9 +128,16 @@ def _is_cross(module: nn.Module, kwargs: Mapping[str, Any]) -> bool:
     )
 
 
-def _parameters(module: nn.Module) -> list[str]:
-    """Names of the parameters of a module's forward, in order."""
-    try:
-        return list(inspect.signature(type(module).forward).parameters)[1:]
-    except (ValueError, TypeError):  # a forward that is not written in Python
-        return []
+_PARAMETERS: WeakKeyDictionary[type[nn.Module], list[str]] = WeakKeyDictionary()
+
+
+def _parameters(kind: type[nn.Module]) -> list[str]:
+    """Names of the parameters of the forward of a class of modules, in order."""
+    names = _PARAMETERS.get(kind)
+    if names is None:
+        try:
+            names = list(inspect.signature(kind.forward).parameters)[1:]
+        except (ValueError, TypeError):  # a forward that is not written in Python
+            names = []
+        _PARAMETERS[kind] = names
+    return names

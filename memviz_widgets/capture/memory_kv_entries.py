@@ -153,7 +153,9 @@ def _missing(start: int, stop: int) -> str:
 
 def _from(held: Tensor, first: int, start: int) -> Tensor:
     """Entries from position ``start`` on; NaN for those that are not held, so that a place is always its position."""
-    if start >= first:
+    if start == first:
+        return held  # the very tensor that attention is given: it is stored once
+    if start > first:
         return held[:, :, start - first :]
     size = (*held.shape[:2], first - start, held.shape[3])
     return torch.cat([held.new_full(size, torch.nan), held], 2)
