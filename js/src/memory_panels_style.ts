@@ -16,8 +16,10 @@ export const MEMORY_PANELS_STYLE = `
 .memviz-panel-title { display: block; max-height: 30px; overflow: hidden; }
 .memviz-panel[aria-selected='true'] .memviz-panel-title { font-weight: 700; }
 .memviz-panel-facts, .memviz-panels-lit-name {
-  display: block; color: var(--memviz-muted); font-size: 11px; font-variant-numeric: tabular-nums;
+  display: block; overflow: hidden; color: var(--memviz-muted); font-size: 11px; font-variant-numeric: tabular-nums;
+  white-space: nowrap; text-overflow: ellipsis;
 }
+.memviz-panel:hover .memviz-panel-facts { white-space: normal; }
 .memviz-panel-doubt { color: var(--memviz-error); }
 .memviz-panel-stacked { flex-direction: column; }
 .memviz-panel-stacked .memviz-panel-name {

@@ -8,6 +8,7 @@ export const MEMORY = `
 .memviz-memory-choice .widget-dropdown { flex: 0 1 auto; width: auto; min-width: 0; max-width: 100%; }
 .memviz-memory-choice .widget-label { flex: 0 0 auto; width: auto; margin-right: 6px; text-align: left; }
 .memviz-memory-choice > :first-child .widget-label { flex-basis: 5.5em; width: 5.5em; }
+.memviz-explorer .memviz-caption { width: auto; height: auto; white-space: normal; line-height: 1.35; color: var(--memviz-muted); }
 .memviz-unit-order, .memviz-whole-memory { min-width: 0; overflow: visible; }
 .memviz-whole-memory .widget-checkbox { width: auto; margin: 0; }
 .memviz-explorer .memviz-saturation { width: 100%; max-width: 420px; min-width: 0 !important; height: 320px; }

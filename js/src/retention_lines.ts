@@ -2,7 +2,8 @@
  * RetentionLines: feeds bqplot Lines with what is left of a written value after a number of timesteps, in the browser.
  *
  * In: the cursor, the store's "retention" and "units" pages. Out: x and y of `lines` (the mean over all units,
- * the selected unit) and of `horizon`, labels of the axes: the lag at which the mean falls below 1/e, and the time constant of the unit.
+ * the selected unit) and of `horizon`; the lag at which the mean falls below 1/e and the time constant of the unit, as a
+ * caption, or in the label of the x axis where there is none.
  */
 
 import { unpack_models } from '@jupyter-widgets/base';
@@ -38,6 +39,7 @@ export class RetentionLinesModel extends MarkFeeder<RetentionLinesState> {
     horizon: { deserialize: unpack_models },
     x_axis: { deserialize: unpack_models },
     y_axis: { deserialize: unpack_models },
+    caption: { deserialize: unpack_models },
   };
 
   override defaults() {
@@ -54,7 +56,11 @@ export class RetentionLinesModel extends MarkFeeder<RetentionLinesState> {
     const survival = part && survivalOf(selection, part);
     drawCurves(this.trait('lines'), survival);
     drawHorizon(this.trait('horizon'), survival?.mean.length ?? 0);
-    setChanged(this.trait('x_axis'), { label: acrossLabel(selection, part, survival), ...ticksOf(survival) });
+    const words = curveWords(selection, part, survival);
+    const caption = this.trait('caption');
+    const label = caption ? [LAG] : [...(part ? [LAG] : []), ...words];
+    setChanged(caption, { value: words.join('; ') });
+    setChanged(this.trait('x_axis'), { label: label.join('; '), ...ticksOf(survival) });
     setChanged(this.trait('y_axis'), { label: 'survival (share kept)' });
   }
 }
@@ -78,17 +84,17 @@ function survivalOf(selection: SelectionModel, part: ShownPart): Survival | null
   return { mean: row(0), unit: unit?.trait && unit.index < units ? row(unit.index + 1) : null };
 }
 
-/** "lag (steps); grey: mean of 64, below 1/e from lag 9; blue: channel 17, time constant 9.49 steps", or why nothing is. */
-function acrossLabel(selection: SelectionModel, part: ShownPart | null, survival: Survival | null): string {
+/** "grey: mean of 64, below 1/e from lag 9", "blue: channel 17, time constant 9.49 steps"; or why nothing is. */
+function curveWords(selection: SelectionModel, part: ShownPart | null, survival: Survival | null): string[] {
   if (!part) {
-    return shownPart(selection) ? NO_LAW : memoryAbsence(selection.store.catalog, selection);
+    return [shownPart(selection) ? NO_LAW : memoryAbsence(selection.store.catalog, selection)];
   }
   if (!survival) {
-    return selection.store.refusal(part.place.index, 'retention') || LAG;
+    return [selection.store.refusal(part.place.index, 'retention')].filter(Boolean);
   }
   const unit = shownUnit(selection, part);
   const mean = `grey: mean${unit ? ` of ${countText(unit.count)}` : ''}, ${horizonWords(survival.mean)}`;
-  return [LAG, mean, ...(unit && survival.unit ? [unitWords(selection, part, unit)] : [])].join('; ');
+  return [mean, ...(unit && survival.unit ? [unitWords(selection, part, unit)] : [])];
 }
 
 function horizonWords(mean: Float32Array): string {

@@ -62,6 +62,16 @@ describe('the curves', () => {
 });
 
 describe('the axes', () => {
+  it('leave the words to a caption where there is one', async () => {
+    const { model, x_axis, selection } = await retention();
+    const caption = foreign({ value: '' });
+    model.set('caption', caption);
+    selection.set('channel', 1);
+    await frame();
+    expect(x_axis.get('label')).toBe('lag (steps)');
+    expect(caption.get('value')).toMatch(/^grey: mean of 2, .*; blue: channel 1, time constant .* steps$/);
+  });
+
   it('say where the mean falls below 1/e, and the time constant of the unit', async () => {
     const { x_axis, y_axis } = await retention();
     expect(x_axis.get('label')).toBe(

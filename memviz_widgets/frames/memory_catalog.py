@@ -14,7 +14,7 @@ from ..records import TensorRecord
 from .entries import LayerEntry, MemoryEntry
 from .memory_entries import KEYS
 from .memory_measures import lags_of
-from .memory_plan import PINNED, MemoryRecords, form_of, plan_memory, read_phase, same_units, size_of
+from .memory_plan import PINNED, READ_PHASES, MemoryRecords, form_of, plan_memory, read_phase, same_units, size_of
 from .plan import Picture
 from .token_places import Texts, TokenPlace
 
@@ -103,6 +103,12 @@ def time_tokens(record: TensorRecord, texts: Texts) -> TokenPlace:
     return TokenPlace()
 
 
+def _notes(parts: Sequence[TensorRecord]) -> str:
+    """What the parts say, each sentence once; without the phase of reads, which stands by itself."""
+    said = dict.fromkeys(sentence for part in parts for sentence in part.note.split("; ") if sentence)
+    return "; ".join([sentence for sentence in said if sentence not in READ_PHASES.values()][:MOST_NOTES])
+
+
 def _memory_entry(
     label: str,
     parts: Sequence[TensorRecord],
@@ -126,5 +132,5 @@ def _memory_entry(
         "attention": attended[0] if attended and form == "kv" else -1,
         "phase": next((phase for part in parts if part.kind == "read_weights" and (phase := read_phase(part))), ""),
         "law": law.text if law else "",
-        "note": "; ".join(list(dict.fromkeys(part.note for part in parts if part.note))[:MOST_NOTES]),
+        "note": _notes(parts),
     }

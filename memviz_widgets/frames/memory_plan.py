@@ -102,11 +102,14 @@ def form_of(kinds: Sequence[str], content: TensorRecord | None) -> str:
     return "matrix" if len(set(content.dims) - {"batch", "time", "head"}) > 1 else "vector"
 
 
+READ_PHASES = {"before_write": "reads before the write", "after_write": "reads after the write"}
+"""What the note of read weights says, by the phase that it means."""
+
+
 def read_phase(record: TensorRecord | None) -> str:
     """Which content the reads of these read weights saw, by the words of their adapter; "" = not known."""
     note = "" if record is None else record.note
-    words = {"before_write": "reads before the write", "after_write": "reads after the write"}
-    return next((phase for phase, text in words.items() if text in note), "")
+    return next((phase for phase, text in READ_PHASES.items() if text in note), "")
 
 
 def runs_backwards(record: TensorRecord) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import bqplot
-from ipywidgets import Checkbox, Dropdown, HBox, Tab, VBox, Widget, jslink, register, widget_serialization
+from ipywidgets import Checkbox, Dropdown, HBox, Label, Tab, VBox, Widget, jslink, register, widget_serialization
 from torch import nn
 from traitlets import Instance, Unicode
 
@@ -101,7 +101,7 @@ class MemoryExplorer(Explorer):
             return [summary, MemoryPanels(selection=selection), RecordLine(selection=selection)]
         self.colors = ColorMapping(selection=selection, choice=self.choice)
         if is_alone(self.cache):
-            selection.layer = max(memories[0]["content"], memories[0]["layers"][0])
+            selection.layer = _first_layer(memories)
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         record = RecordLine(selection=selection, choice=self.choice)
         return [summary, self._axes(selection), body, self._readings(selection), record]
@@ -180,10 +180,13 @@ class MemoryExplorer(Explorer):
         y_axis = bqplot.Axis(scale=scales["y"], side="left", label="what survives", label_offset="40px")
         lines = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.5)
         horizon = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.0, line_style="dashed")
-        self._parts.append(
-            RetentionLines(selection=selection, lines=lines, horizon=horizon, x_axis=x_axis, y_axis=y_axis)
+        caption = classed(Label(), "memviz-caption")
+        feeder = RetentionLines(
+            selection=selection, lines=lines, horizon=horizon, x_axis=x_axis, y_axis=y_axis, caption=caption
         )
-        return classed(figure(MARGIN, marks=[lines, horizon], axes=[x_axis, y_axis]), "memviz-series")
+        self._parts.append(feeder)
+        curves = figure(MARGIN, marks=[lines, horizon], axes=[x_axis, y_axis])
+        return VBox([classed(curves, "memviz-series"), caption])
 
     def _saturation(self, selection: Selection) -> Widget:
         scales = {"x": bqplot.LinearScale(min=0.0, max=1.0), "y": bqplot.LinearScale(min=0.0, max=1.0)}
@@ -198,6 +201,12 @@ class MemoryExplorer(Explorer):
         measure = Dropdown(options=ENTRY_CHOICES, value=view.measure, description="show")
         self._choose(measure, view, "measure", [value for _, value in ENTRY_CHOICES])
         return VBox([measure, view])
+
+
+def _first_layer(memories: list[dict[str, Any]]) -> int:
+    """The content of the first memory of slots, which has a controller beside it; else of the first memory."""
+    first = next((memory for memory in memories if memory["form"] == "slots"), memories[0])
+    return int(first["content"]) if first["content"] >= 0 else int(first["layers"][0])
 
 
 def _other_axes(selection: Selection) -> list[str]:

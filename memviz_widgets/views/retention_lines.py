@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bqplot
-from ipywidgets import Widget, register, widget_serialization
+from ipywidgets import Label, Widget, register, widget_serialization
 from traitlets import Bunch, Instance, Unicode, observe
 
 from ..selection import Selection
@@ -41,6 +41,10 @@ class RetentionLines(Synced, Widget):
     y_axis: Any = Instance(bqplot.Axis, allow_none=True, help="Axis whose label says that y is survival, 0..1.").tag(
         **widget_serialization
     )
+
+    caption: Any = Instance(
+        Label, allow_none=True, help="Text that says this in place of the x axis, which has less room."
+    ).tag(**widget_serialization)
 
     @observe("lines")
     def _tell_apart(self, change: Bunch) -> None:

@@ -542,6 +542,8 @@ export interface RetentionLinesState {
   x_axis: WidgetModel | null;
   /** Axis whose label says that y is survival, 0..1. */
   y_axis: WidgetModel | null;
+  /** Text that says this in place of the x axis, which has less room. */
+  caption: WidgetModel | null;
 }
 
 export function retentionLinesDefaults() {
@@ -554,6 +556,7 @@ export function retentionLinesDefaults() {
     horizon: null,
     x_axis: null,
     y_axis: null,
+    caption: null,
   };
 }
 
