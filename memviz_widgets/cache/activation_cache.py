@@ -26,6 +26,7 @@ from .budget import format_bytes, parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
 from .joined import hop_records, joined_records, joined_value, memories_of
+from .joined_attention import joined_attention, joined_attentions
 from .lookup import find_record
 from .prices import known_price
 from .recovered import with_findings
@@ -210,6 +211,7 @@ class ActivationCache:
         values.replaceable = self._again.replay is not None
         self._records += tuple(joined_records(values.drafts, self._records))
         self._records += tuple(hop_records(self._records))
+        self._records += tuple(joined_attentions(self._records))
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
@@ -388,7 +390,8 @@ class ActivationCache:
         self._check_open()
         if record.parts:
             parts = [self._records[index] for index in record.parts]
-            return joined_value(record, parts, lambda index: self.value(self._records[index]))
+            join = joined_attention if record.kind == "attention" else joined_value
+            return join(record, parts, lambda index: self.value(self._records[index]))
         try:
             value = self._values.get(record.index)
             if value is None and record.available:

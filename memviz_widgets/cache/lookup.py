@@ -28,12 +28,13 @@ def find_record(
     found = _of_path(records, trace, path)
     found = _narrow(found, "kind", kind, f"{path!r} has no kind")
     found = _narrow(found, "step", step, f"{path!r} has no step")
-    joined = [record for record in found if record.parts]
+    joined = [record for record in found if record.parts and record.memory]
     if call is None and joined:
         found = joined
     else:
         call = call or 0
-        found = _narrow([each for each in found if not each.parts], "call", call, f"{path!r} has no call")
+        apart = [each for each in found if not (each.parts and each.memory)]
+        found = _narrow(apart, "call", call, f"{path!r} has no call")
     if item is None:
         # A note about an item that is no tensor must not hide the tensor after it.
         return next((record for record in found if record.dtype), found[0])

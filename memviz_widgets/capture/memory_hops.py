@@ -24,7 +24,9 @@ def hop_groups(records: Sequence[TensorRecord]) -> list[tuple[str, tuple[int, ..
         (label, indices of at least two records in order) per step and place: ("hops.* reads", (3, 7, 11)). "*" stands
         for the number of a block. Empty where nothing reads that way, and for steps of a text that is generated.
     """
-    attentions = [record for record in records if record.kind == "attention" and len(record.shape) == 4]
+    attentions = [
+        record for record in records if record.kind == "attention" and len(record.shape) == 4 and not record.parts
+    ]
     generating = _generating(records, attentions)
     places: dict[tuple[int, str], list[TensorRecord]] = {}
     for record in attentions:

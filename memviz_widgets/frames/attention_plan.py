@@ -84,10 +84,10 @@ def rollout_chains(records: Sequence[TensorRecord]) -> dict[int, tuple[list[int]
     self-attention over the same tokens: another shape, a decoder after an encoder, or two kinds of attention in one
     layer.
     """
-    steps: dict[int, list[TensorRecord]] = {}
+    steps: dict[tuple[int, bool], list[TensorRecord]] = {}
     for record in records:
-        if record.kind == "attention":
-            steps.setdefault(record.step, []).append(record)
+        if record.kind == "attention":  # maps over all steps are layers of each other, too
+            steps.setdefault((record.step, bool(record.parts)), []).append(record)
     chains = {}
     for attentions in steps.values():
         for layers in _passes(attentions):

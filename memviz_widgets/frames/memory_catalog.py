@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..cache.joined_attention import ALL_STEPS
 from ..capture.memory import PINNED_KINDS
 from ..records import TensorRecord
 from .entries import LayerEntry, MemoryEntry
@@ -104,9 +105,17 @@ def time_tokens(record: TensorRecord, texts: Texts) -> TokenPlace:
 
 
 def _notes(parts: Sequence[TensorRecord]) -> str:
-    """What the parts say, each sentence once; without the phase of reads, which stands by itself."""
-    said = dict.fromkeys(sentence for part in parts for sentence in part.note.split("; ") if sentence)
-    return "; ".join([sentence for sentence in said if sentence not in READ_PHASES.values()][:MOST_NOTES])
+    """What the parts say, each sentence once, with the part where only one says it; without the phase of reads."""
+    said: dict[str, set[str]] = {}
+    for part in parts:
+        for sentence in filter(None, part.note.split("; ")):
+            if sentence not in READ_PHASES.values():
+                said.setdefault(sentence, set()).add(part.kind)
+    notes = [
+        f"{kinds.pop().replace('_', ' ')}: {sentence}" if len(kinds) == 1 else sentence
+        for sentence, kinds in said.items()
+    ]
+    return "; ".join(notes[:MOST_NOTES])
 
 
 def _memory_entry(
@@ -123,7 +132,8 @@ def _memory_entry(
     kinds = [part.kind for part in parts]
     form = form_of(kinds, content)
     ordered = sorted(parts, key=lambda part: SHOWN_FIRST.index(part.kind) if part.kind in SHOWN_FIRST else 99)
-    attended = [at for (path, kind, _), at in places.items() if kind == "attention" and path == parts[0].path]
+    here = {item: at for (path, kind, item), at in places.items() if kind == "attention" and path == parts[0].path}
+    attended = [here[item] for item in sorted(here, key=lambda item: ALL_STEPS not in item)]
     return {
         "label": label,
         "form": form,

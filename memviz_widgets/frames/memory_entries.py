@@ -70,6 +70,7 @@ def attention_of(key: TensorRecord, records: Sequence[TensorRecord]) -> list[Ten
         for record in records
         if record.path == key.path
         and is_attention(record)
+        and not record.parts
         and record.available
         and (record.step, record.call) in calls
         and record.shape[0] == key.shape[0]

@@ -197,7 +197,8 @@ class MemoryExplorer(Explorer):
         return classed(figure(MARGIN, marks=[dots], axes=[x_axis, y_axis]), "memviz-saturation")
 
     def _entries(self, selection: Selection) -> Widget:
-        view = CacheEntries(selection=selection)
+        attended = any(memory["attention"] >= 0 for memory in selection.store.catalog["memories"])
+        view = CacheEntries(selection=selection, measure="attention received" if attended else "key norm")
         measure = Dropdown(options=ENTRY_CHOICES, value=view.measure, description="show")
         self._choose(measure, view, "measure", [value for _, value in ENTRY_CHOICES])
         return VBox([measure, view])
