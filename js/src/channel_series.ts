@@ -110,7 +110,8 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
       this.markAxes(this.curve, picture.full_cols);
     }
     this.shown = values;
-    this.trait('y_axis')?.set('label', `channel ${selection.trait('channel')}`);
+    const unit = picture.axes.find(({ trait }) => trait === 'channel') ? 'channel' : 'slot';
+    this.trait('y_axis')?.set('label', `${unit} ${selection.trait(unit)}`);
     this.show(this.curve, selection.trait('time'));
   }
 

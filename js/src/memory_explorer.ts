@@ -31,8 +31,10 @@ export class MemoryExplorerView extends ExplorerView {
   /** A control that says nothing about the picture that is shown is not there. */
   protected override arrange(): void {
     const map = this.choice?.trait('map');
+    const page = this.choice?.pageKind ?? '';
     this.hide('.memviz-unit-order', map !== 'time');
-    this.hide('.memviz-whole-memory', map !== 'wrote');
+    this.hide('.memviz-whole-memory', !['wrote', 'wrote_unit'].includes(page)); // a KV cache has no units of its own
+    this.hide('.memviz-unit-series', !this.selection?.place()?.record.series);
     super.arrange();
   }
 

@@ -236,7 +236,7 @@ def _sheet(frame: Picture) -> Picture | None:
 
 
 def _series(frame: Picture) -> Picture | None:
-    """One series over time per channel, or None for a record without time and channel, or with height x width too."""
+    """One series over time per channel or slot; None for a record without these, or with height x width too."""
     sides = [side for side in (frame.row, frame.col) if side]
     if not all(side.trait for side in sides):
         return None
@@ -246,7 +246,7 @@ def _series(frame: Picture) -> Picture | None:
             time = axis
         else:
             others.append(axis)
-    if time is None or not any(axis.trait == "channel" for axis in others):
+    if time is None or not any(axis.trait in ("channel", "slot") for axis in others):
         return None
     series = _picture(None, time, _in_order(others), frame.fixed, MAX_SERIES)
     return replace(series, frames_per_page=frames_per_page(series, cell_bytes=4))

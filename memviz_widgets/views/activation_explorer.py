@@ -13,17 +13,15 @@ from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION
 from .cache_summary import CacheSummary
-from .channel_series import ChannelSeries
 from .color_bar import ColorBar
 from .color_mapping import ColorMapping
 from .contact_sheet import ContactSheet
-from .explorer import Explorer, axes_in_use, classed, figure
+from .explorer import MARGIN, Explorer, axes_in_use, classed, figure
 from .record_line import RecordLine
 from .tensor_image import TensorImage
 
 FIXED_AXES = ("layer", "channel", "time")
 """Axes whose sliders are always there, disabled where a layer lacks them."""
-MARGIN = {"top": 12, "bottom": 46, "left": 58, "right": 14}
 RANGE_CHOICES = [
     ("automatic (\N{PLUS-MINUS SIGN} if signed)", "auto"),
     ("this frame", "frame"),
@@ -83,7 +81,7 @@ class ActivationExplorer(Explorer):
         image = TensorImage(selection=selection, colors=self.colors, scales=scales, x_axis=x_axis, y_axis=y_axis)
         picture = classed(figure(MARGIN, marks=[image], axes=[x_axis, y_axis]), "memviz-picture")
         return classed(
-            VBox([picture, ColorBar(colors=self.colors), self._color_controls(), self._series(selection)]),
+            VBox([picture, ColorBar(colors=self.colors), self._color_controls(), self._line_over_time(selection)]),
             "memviz-main",
         )
 
@@ -98,15 +96,6 @@ class ActivationExplorer(Explorer):
         self._choose(mode, self.colors, "mode", [value for _, value in RANGE_CHOICES])
         self._choose(colormap, self.colors, "colormap", maps)
         return classed(Box([mode, HBox([low, high]), colormap]), "memviz-colors")
-
-    def _series(self, selection: Selection) -> Widget:
-        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
-        lines = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.5)
-        cursor = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.0, line_style="dashed")
-        x_axis = bqplot.Axis(scale=scales["x"], label="time", label_offset="32px", grid_lines="none")
-        y_axis = bqplot.Axis(scale=scales["y"], side="left", label="channel", label_offset="46px")
-        self._parts.append(ChannelSeries(selection=selection, lines=lines, cursor=cursor, x_axis=x_axis, y_axis=y_axis))
-        return classed(figure(MARGIN, marks=[lines, cursor], axes=[x_axis, y_axis]), "memviz-series")
 
     def _side(self, selection: Selection) -> Widget:
         sheet = ContactSheet(selection=selection, colors=self.colors)

@@ -28,7 +28,7 @@ from .attention_layer_link import AttentionLayerLink
 from .cache_summary import CacheSummary
 from .color_bar import ColorBar
 from .color_mapping import ColorMapping
-from .explorer import Explorer, classed, figure
+from .explorer import MARGIN, Explorer, classed, figure
 from .head_grid import HeadGrid
 from .image_overlay import ImageOverlay
 from .picture_choice import PictureChoice
@@ -59,8 +59,6 @@ ORDER_CHOICES = [
     ("induction", "induction"),
 ]
 DIRECTION_CHOICES = [("where the query attends to", "from"), ("what attends to the key", "to")]
-MARGIN = {"top": 12, "bottom": 46, "left": 58, "right": 14}
-"""In pixels; the matrix takes more of it for the texts of tokens."""
 
 
 @register

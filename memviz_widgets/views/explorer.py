@@ -17,6 +17,7 @@ from ..errors import ClosedError, SelectionError, SourceError, UnknownOptionErro
 from ..selection import Selection
 from ..synced import Synced, unknown_option_text
 from .axis_slider import AxisSlider
+from .channel_series import ChannelSeries
 from .choice_link import ChoiceLink
 from .frame_store import FrameStore
 from .layer_picker import LayerPicker
@@ -24,6 +25,8 @@ from .lifecycle import close_all, widgets_below
 from .sharing import join, leave
 
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
+MARGIN = {"top": 12, "bottom": 46, "left": 58, "right": 14}
+"""Of a figure with both axes, in pixels."""
 OPTIONAL_AXES = ("sample", "step", "call", "head", "query", "key", "slot", "depth", "axis", "axis2")
 """Axes whose sliders appear when the cache has a record that needs them."""
 
@@ -104,6 +107,16 @@ class Explorer(Synced, VBox):
             self._parts += slider.parts
             rows.append(slider.row)
         return classed(VBox(rows), "memviz-axes")
+
+    def _line_over_time(self, selection: Selection) -> Widget:
+        """The selected channel, or slot, over time."""
+        scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale()}
+        lines = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.5)
+        cursor = bqplot.Lines(x=[0.0], y=[0.0], scales=scales, stroke_width=1.0, line_style="dashed")
+        x_axis = bqplot.Axis(scale=scales["x"], label="time", label_offset="32px", grid_lines="none")
+        y_axis = bqplot.Axis(scale=scales["y"], side="left", label="channel", label_offset="46px")
+        self._parts.append(ChannelSeries(selection=selection, lines=lines, cursor=cursor, x_axis=x_axis, y_axis=y_axis))
+        return classed(figure(MARGIN, marks=[lines, cursor], axes=[x_axis, y_axis]), "memviz-series")
 
     def _choose(self, control: Dropdown, target: Widget, trait: str, values: list[Any]) -> None:
         """Tie a dropdown to a trait that takes one of these values."""

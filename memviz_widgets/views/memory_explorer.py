@@ -21,7 +21,7 @@ from .cache_entries import CacheEntries
 from .cache_summary import CacheSummary
 from .color_bar import ColorBar
 from .color_mapping import ColorMapping
-from .explorer import OPTIONAL_AXES, Explorer, classed, figure
+from .explorer import MARGIN, OPTIONAL_AXES, Explorer, classed, figure
 from .gate_saturation import GateSaturation
 from .memory_choice import MemoryChoice
 from .memory_link import MemoryLink
@@ -41,7 +41,6 @@ MAP_CHOICES = [
 ORDER_CHOICES = [("index", "index"), ("timescale", "timescale"), ("similarity", "similarity")]
 RANGE_CHOICES = [("automatic", "auto"), ("this map", "frame")]
 ENTRY_CHOICES = [("attention received", "attention received"), ("key norm", "key norm"), ("value norm", "value norm")]
-MARGIN = {"top": 12, "bottom": 46, "left": 58, "right": 14}
 
 
 @register
@@ -139,7 +138,9 @@ class MemoryExplorer(Explorer):
         )
         picture = classed(figure(MARGIN, marks=[image], axes=[x_axis, y_axis]), "memviz-picture")
         picture.add_class("memviz-memory-picture")
-        return classed(VBox([self._controls(), picture, ColorBar(colors=self.colors)]), "memviz-main")
+        line = classed(self._line_over_time(selection), "memviz-unit-series")
+        parts = [self._controls(), picture, ColorBar(colors=self.colors), line]
+        return classed(VBox(parts), "memviz-main")
 
     def _controls(self) -> Widget:
         kind = Dropdown(options=MAP_CHOICES, value=self.choice.map, description="show")
