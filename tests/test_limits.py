@@ -241,6 +241,40 @@ def test_pages_that_wait() -> None:
     assert PAGES.idle_bytes == 0
 
 
+def test_cells_of_other_packages() -> None:
+    class Leaky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.voltage = torch.zeros(2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.voltage = 0.9 * self.voltage + x
+            return (self.voltage > 1).float()
+
+    def steps(m: nn.Module, x: Tensor) -> Tensor:
+        leaky: nn.Module = m.part  # type: ignore[assignment]
+        return torch.stack([leaky(step) for step in x])
+
+    model = Calls(steps, part=Leaky())
+    x = torch.rand(6, 2, 3)
+    assert not ActivationCache.capture(model, x).memories()
+    (found,) = mv.memory_candidates(model, x)
+    assert found.name == "voltage"
+    adapter = found.adapter(kind="hidden", dims="batch channel")
+    mv.register_memory(adapter)
+    try:
+        assert ActivationCache.capture(model, x).get("part", "hidden").shape == (2, 6, 3)
+    finally:
+        mv.unregister_memory(adapter)
+
+
+def test_recurrent_dropout() -> None:
+    cache = ActivationCache.capture(nn.LSTM(3, 4, 2, dropout=0.5).train(), torch.randn(5, 2, 3))
+    assert cache.get("", "cell", item="l0").shape == (2, 5, 4)
+    assert "dropout" in cache.find("", "hidden", item="l1").note
+    assert not cache.find("", "hidden", item="l1").available
+
+
 def test_unknown_states() -> None:
     def decay(m: nn.Module, x: Tensor) -> Tensor:
         states = [x[:, 0]]

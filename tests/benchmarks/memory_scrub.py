@@ -1,8 +1,8 @@
 """100,000 steps of an nn.LSTM with 256 units in a real JupyterLab: key press to the next painted frame.
 
-Run: ``python -m tests.benchmarks.memory_scrub``. The timestep slider moves the cursor over the picture of all units, the
-channel slider the row and, in the line over time, the unit. Prints a table and leaves with status 1 when a target is
-missed. Times are taken in the page, as in the scrub benchmark.
+Run: ``python -m tests.benchmarks.memory_scrub``. The timestep slider moves the cursor over the picture of all units,
+the channel slider the row and, in the line over time, the unit. Prints a table and leaves with status 1 when a target
+is missed. Times are taken in the page, as in the scrub benchmark.
 """
 
 from __future__ import annotations
