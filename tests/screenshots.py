@@ -1,7 +1,7 @@
 """Pictures of the explorer on trained networks, light and dark, narrow and wide: what a reviewer has to look at.
 
 Run: ``make screenshots`` (or ``python -m tests.screenshots FOLDER [NAME ...]``). Writes one PNG per network, theme and
-width; the README shows three of them, which ``make screenshots`` copies to docs/.
+width; the README shows four of them, which ``make screenshots`` copies to docs/.
 """
 
 from __future__ import annotations
@@ -49,6 +49,43 @@ with torch.no_grad():
     explorer = mv.AttentionExplorer(model, {"pixel_values": picture}, image=picture[0])
 explorer.choice.kind = "row"
 explorer.selection.query = 9
+explorer""",
+    "memory": """from tests.real_models import g2p
+model, ids = g2p()
+with torch.no_grad():
+    explorer = mv.MemoryExplorer(model, ids, tokens=[*"activation", "</s>"])
+explorer.choice.order = "timescale"
+explorer.selection.channel = 40
+explorer.selection.time = 6
+explorer""",
+    "writers": """torch.manual_seed(0)
+words = "the cat that the dog chased ran away and hid under the bed".split()
+with torch.no_grad():
+    explorer = mv.MemoryExplorer(torch.nn.LSTM(8, 24, batch_first=True), torch.randn(1, len(words), 8), tokens=words)
+explorer.choice.map = "wrote"
+explorer.selection.time = 9
+explorer""",
+    "slots": """from tests.conformance.slot_models import NTM
+torch.manual_seed(0)
+model, x = NTM("rw"), torch.randn(2, 20, 4)
+model.memory.reset(2)
+with torch.no_grad(), mv.record(model) as cache:
+    for step in x.unbind(1):
+        model(step)
+explorer = mv.MemoryExplorer(cache)
+explorer.choice.map = "cursor"
+explorer.selection.time = 12
+explorer""",
+    "kv": """from transformers import LlamaConfig, LlamaForCausalLM
+torch.manual_seed(0)
+size = dict(vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
+model = LlamaForCausalLM(LlamaConfig(**size, num_key_value_heads=2)).eval()
+ids = torch.randint(1, 48, (1, 6))
+with mv.record(model, tokens=[f"w{k}" for k in range(20)]) as cache:
+    model.generate(ids, max_new_tokens=14, min_new_tokens=14, do_sample=False, pad_token_id=0)
+explorer = mv.MemoryExplorer(cache)
+explorer.choice.map = "wrote"
+explorer.selection.time = 9
 explorer""",
     "steps": """torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 3), torch.nn.Tanh())

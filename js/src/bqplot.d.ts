@@ -47,6 +47,8 @@ declare module 'bqplot' {
     readonly relayoutHooks: Record<string, () => void>;
     padded_range(dimension: string, scale: BaseModel): [number, number];
     /** Measures the figure again, in the next animation frame. */
+    /** Whether the next relayout is done although the size is the same. */
+    should_relayout: boolean;
     relayout(): void;
   }
 

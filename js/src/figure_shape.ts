@@ -35,7 +35,9 @@ export class FigureShape {
       return;
     }
     this.shapedFor = shapedFor;
-    growMargin(this.figure, room);
+    if (growMargin(this.figure, room)) {
+      this.figure.should_relayout = true; // bqplot notes it by itself only once all of the figure has been made
+    }
     const { margin, autoLayout } = this.figure;
     const [marginX, marginY] = autoLayout ? [0, 0] : [margin.left + margin.right, margin.top + margin.bottom];
     const ratio = figureRatio(cells, width, height, marginX, marginY);
@@ -57,11 +59,14 @@ export class FigureShape {
   }
 }
 
-/** Makes the margin hold `room`, never narrower than what the figure was given; what is set later counts as given. */
-function growMargin(figure: Figure, room: Room): void {
+/**
+ * Makes the margin hold `room`, never narrower than what the figure was given; what is set later counts as given.
+ * Whether that changed it.
+ */
+function growMargin(figure: Figure, room: Room): boolean {
   const now = figure.model.get('fig_margin') as Margin | undefined;
   if (!now || figure.autoLayout) {
-    return;
+    return false;
   }
   const before = grown.get(figure.model);
   const own = before && sameMargin(before.written, now) ? before.own : now;
@@ -70,9 +75,11 @@ function growMargin(figure: Figure, room: Room): void {
     wanted[side] = Math.max(own[side], room[side] ?? 0);
   }
   grown.set(figure.model, { own, written: wanted });
-  if (!sameMargin(wanted, now)) {
-    figure.model.set('fig_margin', wanted);
+  if (sameMargin(wanted, now)) {
+    return false;
   }
+  figure.model.set('fig_margin', wanted);
+  return true;
 }
 
 function sameMargin(one: Margin, other: Margin): boolean {

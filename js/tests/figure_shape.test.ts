@@ -12,7 +12,7 @@ function figureOf(autoLayout = false) {
   const el = document.createElement('div');
   el.getBoundingClientRect = () => new DOMRect(0, 0, 500, 400);
   const model = foreign({ fig_margin: OWN });
-  const figure = { el, model, autoLayout, relayout: vi.fn(), get margin() { return model.get('fig_margin'); } };
+  const figure = { el, model, autoLayout, should_relayout: false, relayout: vi.fn(), get margin() { return model.get('fig_margin'); } };
   const shape = new FigureShape(figure as never);
   return { figure, model, fit: (room: Room) => shape.fit(PICTURE, room) };
 }
@@ -44,6 +44,14 @@ it('is not laid out again for the same', () => {
   fit({ left: 100 });
   fit({ left: 100 });
   expect(figure.relayout).toHaveBeenCalledTimes(1);
+});
+
+it('is laid out for a new margin although its size is the same', () => {
+  const { figure, fit } = figureOf();
+  fit({});
+  expect(figure.should_relayout).toBe(false);
+  fit({ left: 100 });
+  expect(figure.should_relayout).toBe(true);
 });
 
 it('leaves a figure that lays itself out alone', () => {
