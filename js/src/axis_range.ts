@@ -60,6 +60,18 @@ export class AxisRangeModel extends StateModel<AxisRangeState> {
     const range = { max: Math.max(1, extent - 1), disabled: extent <= 1 };
     setAndSend(this.trait('slider'), range);
     setAndSend(this.trait('play'), extent <= 1 ? { ...range, playing: false } : range);
+    this.nameFreeAxis(selection);
+  }
+
+  /** "width" in place of "axis": what has no trait of its own is called as in the record. The kernel need not know. */
+  private nameFreeAxis(selection: SelectionModel): void {
+    const axis = this.trait('axis');
+    if (axis === 'axis' || axis === 'axis2') {
+      const record = selection.place()?.record;
+      const shown = [record?.frame, record?.memory?.time].flatMap((picture) => picture?.axes ?? []);
+      const dim = shown.find(({ trait }) => trait === axis)?.dim;
+      this.trait('slider')?.set('description', dim ?? axis);
+    }
   }
 }
 

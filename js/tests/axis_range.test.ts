@@ -55,6 +55,19 @@ describe('slider and play button', () => {
   });
 });
 
+describe('the slider of an axis without a name of its own', () => {
+  it('is called as in the selected record', () => {
+    const named = imageRecord(1, 4);
+    const axes = [{ trait: 'axis', dim: 'state', size: 5 }];
+    const records = [{ ...named, frame: { ...named.frame!, axes }, extents: { axis: 5 } }, imageRecord(1, 4)];
+    const { selection, slider, comm } = controls('axis', world(catalogOf(...records)));
+    expect([slider.get('description'), slider.get('max')]).toEqual(['state', 4]);
+    selection.set('layer', 1);
+    expect(slider.get('description')).toBe('axis');
+    expect(comm.updates.every((update) => !('description' in update))).toBe(true);
+  });
+});
+
 describe('the sliders of step and call', () => {
   const steps = () => {
     const layers = [stepped('a', [[0], [], [1, 2]])];
