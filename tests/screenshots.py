@@ -108,7 +108,7 @@ values[0, 0, 12, 20] = -float("inf")
 explorer = mv.ActivationExplorer(torch.nn.Identity(), values)
 explorer""",
 }
-WIDTHS = {1400: 1250, 600: 2200}
+WIDTHS = {1400: 1450, 600: 2300}
 
 
 def shoot(browser: Browser, address: str, root: Path, target: Path, name: str, theme: str, width: int) -> None:

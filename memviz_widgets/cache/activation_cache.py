@@ -25,8 +25,7 @@ from .bringing_back import BringingBack
 from .budget import format_bytes, parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
-from .joined import hop_records, joined_records, joined_value, memories_of
-from .joined_attention import joined_attention, joined_attentions
+from .joining import joined_value, memories_of, with_joined
 from .lookup import find_record
 from .prices import known_price
 from .recovered import with_findings
@@ -208,10 +207,9 @@ class ActivationCache:
         values.finish()
         self._records = values.records(on_demand=self._again.replay is not None)
         self._again.settle(self._records)
-        values.replaceable = self._again.replay is not None
-        self._records += tuple(joined_records(values.drafts, self._records))
-        self._records += tuple(hop_records(self._records))
-        self._records += tuple(joined_attentions(self._records))
+        if self._again.replay is None:
+            values.keep_recorded()
+        self._records = with_joined(values.drafts, self._records)
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
@@ -389,9 +387,7 @@ class ActivationCache:
         """
         self._check_open()
         if record.parts:
-            parts = [self._records[index] for index in record.parts]
-            join = joined_attention if record.kind == "attention" else joined_value
-            return join(record, parts, lambda index: self.value(self._records[index]))
+            return joined_value(record, self._records, lambda index: self.value(self._records[index]))
         try:
             value = self._values.get(record.index)
             if value is None and record.available:

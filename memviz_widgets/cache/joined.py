@@ -55,16 +55,6 @@ def hop_records(records: Sequence[TensorRecord]) -> list[TensorRecord]:
     return found
 
 
-def memories_of(records: Sequence[TensorRecord]) -> dict[str, tuple[TensorRecord, ...]]:
-    """Label of a memory -> records of its parts; of those that were joined, the whole."""
-    hidden = {index for record in records for index in record.parts}
-    found: dict[str, list[TensorRecord]] = {}
-    for record in records:
-        if record.memory and record.index not in hidden:
-            found.setdefault(record.memory, []).append(record)
-    return {label: tuple(parts) for label, parts in found.items()}
-
-
 def _runs(drafts: list[Draft]) -> list[list[Draft]]:
     """The parts that make one sequence each, in order."""
     if "time" in drafts[0].dims:
@@ -203,7 +193,7 @@ class JoinedValue:
         return value[tuple(wanted)].detach() if isinstance(value, Tensor) else value.read(tuple(wanted))
 
 
-def joined_value(record: TensorRecord, parts: Sequence[TensorRecord], of: Read) -> JoinedValue:
+def joined_parts(record: TensorRecord, parts: Sequence[TensorRecord], of: Read) -> JoinedValue:
     """The value of a joined record."""
     time = record.dims.index("time")
     stacked = "time" not in parts[0].dims

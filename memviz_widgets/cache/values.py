@@ -7,7 +7,6 @@ that come back from a replay. Inputs that were saved for replay are held as long
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +29,7 @@ from ..errors import SpillError
 from ..records import Draft, TensorRecord
 from .budget import budget_text, format_bytes
 from .held import Entry, Value
+from .holdings import Holdings
 from .live_values import LiveValues, mark_of
 from .recovered import Recoveries
 from .spill import Spill
@@ -55,7 +55,6 @@ class ValueStore:
 
     def __init__(self, budget_bytes: int, spill: Spill | None = None) -> None:
         self.budget_bytes = budget_bytes
-        self.held_bytes = 0
         self.pinned_bytes = 0
         self.recorded_bytes = 0
         self.input_bytes = 0
@@ -64,16 +63,13 @@ class ValueStore:
         self._drafts: list[Draft] = []
         self._entries: dict[int, Entry] = {}
         self._alive = LiveValues()
-        self._held: OrderedDict[int, Value] = OrderedDict()
-        self._guests: list[Value] = []
+        self._held = Holdings(budget_bytes)
         self._unmeasured: list[Value] = []
         self._result_bytes = 0
         self._given: tuple[Any, dict[str, Value]] = (None, {})
         """The tensors of the call that was recorded last, and what was taken from them."""
         self.recoveries = Recoveries()
         """What was found out about values that are recovered instead of read."""
-        self.replaceable = True
-        """Whether values that are given up can be had again; when not, only recovered ones make room for others."""
         self.expected_bytes = 0
         """Bytes of all values, if an earlier recording told; 0 = not known."""
 
@@ -88,9 +84,14 @@ class ValueStore:
         return self._drafts
 
     @property
+    def held_bytes(self) -> int:
+        """Bytes of all values that are held."""
+        return self._held.nbytes
+
+    @property
     def kept_bytes(self) -> int:
         """Bytes of the values of records that are held; without inputs that are saved for replay only."""
-        return sum(value.nbytes for value in self._held.values() if value.recorded)
+        return self._held.kept_bytes
 
     # -- while a recording runs
 
@@ -125,13 +126,13 @@ class ValueStore:
         value = self._alive.known(live)
         if value is None or value.tensor is None:
             nbytes = held_nbytes(live, look(live))
-            if self.pinned_bytes + nbytes > share or not self._make_room(nbytes):
+            if self.pinned_bytes + nbytes > share or not self._held.make_room(nbytes):
                 return None
             if value is None:
                 value = Value(nbytes, dense=True)
                 self.input_bytes += nbytes
                 self._alive.put(live, value)
-            self._store(value, snapshot(live))
+            self._held.put(value, snapshot(live))
         elif not value.pins and self.pinned_bytes + value.nbytes > share:
             return None
         if not value.pins:
@@ -146,14 +147,14 @@ class ValueStore:
         if not value.pins:
             self.pinned_bytes -= value.nbytes
             if not value.recorded:
-                self._give_up(value)
+                self._held.give_up(value)
 
     def _part(self, live: Tensor, draft: Draft, *, measure: bool) -> Value:
         value = self._alive.known(live)
         if value is None:
             value = self._take(live, draft)
         elif value.tensor is None and value.dense and self._displaces(draft, value.nbytes):
-            self._store(value, snapshot(live))
+            self._held.put(value, snapshot(live))
         if not value.recorded:
             self.recorded_bytes += value.nbytes
             value.recorded = True
@@ -174,7 +175,7 @@ class ValueStore:
         value = Value(nbytes, dense=kind == "dense")
         if self.held_bytes + nbytes <= self.budget_bytes - self._reserved() or self._displaces(draft, nbytes):
             try:
-                self._store(value, snapshot(live, kind))
+                self._held.put(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
         elif self._spill is not None:
@@ -192,7 +193,7 @@ class ValueStore:
         """Whether a value takes the place of earlier ones: the model's own result, which only a whole forward gives."""
         if draft.caller is not None or self._spill is not None:
             return False
-        if self._result_bytes + nbytes > self.budget_bytes // RESULT_SHARE or not self._make_room(nbytes):
+        if self._result_bytes + nbytes > self.budget_bytes // RESULT_SHARE or not self._held.make_room(nbytes):
             return False
         self._result_bytes += nbytes
         return True
@@ -211,13 +212,17 @@ class ValueStore:
         except (RuntimeError, NotImplementedError, TypeError) as error:
             dtype = str(live.dtype).removeprefix("torch.")
             value.note = f"no arithmetic for {dtype} in this torch, shape only ({error})"
-            self._give_up(value)
+            self._held.give_up(value)
+
+    def keep_recorded(self) -> None:
+        """Nothing can be computed again: from now on only recovered values make room for others."""
+        self._held.replaceable = False
 
     def finish(self) -> None:
         """The recording is over: live tensors are forgotten, and copies are measured."""
         self._alive.clear()
         self._given = None, {}
-        self.held_bytes = sum(value.nbytes for value in self._held.values())  # an interrupt may have come in between
+        self._held.count()
         for value in self._unmeasured:
             if value.tensor is not None and value.stats is None:
                 self._measure(value, value.tensor)
@@ -288,10 +293,7 @@ class ValueStore:
         entry = self._entries.get(index)
         if entry is None or not entry.stored:
             return None
-        held = [*entry.parts.values(), *([entry.result] if entry.result else [])]
-        for part in held:
-            if id(part) in self._held:
-                self._held.move_to_end(id(part))
+        self._held.look_at([*entry.parts.values(), *([entry.result] if entry.result else [])])
         if entry.result is not None and entry.result.tensor is not None:
             return entry.result.tensor
         if entry.derived is not None:
@@ -303,10 +305,10 @@ class ValueStore:
     def _recover(self, index: int, value: RecoveredValue) -> Tensor | LazyValue:
         """Compute a value, and those that come along, and hold what fits; what does not fit is read in pieces."""
         needed = self._parts_of(index)
-        for found, tensor in self.recoveries.compute(index, value, lambda nbytes: self._can_have(nbytes, needed)):
+        for found, tensor in self.recoveries.compute(index, value, lambda nbytes: self._held.can_have(nbytes, needed)):
             entry = self._entries[found]
             entry.result = Value(tensor.numel() * tensor.element_size(), dense=True, recovered=True)
-            self._store(entry.result, tensor)
+            self._held.put(entry.result, tensor)
         result = self._entries[index].result
         return value if result is None or result.tensor is None else result.tensor
 
@@ -315,10 +317,11 @@ class ValueStore:
         tensors = self._recognised(index, live)
         if tensors is None:
             return False
-        self._drop_guests()
+        self._held.drop_guests()
         needed = self._parts_of(index)
         for part, tensor in tensors:
-            self._store_afterwards(part, tensor, needed)
+            self._held.make_room(part.nbytes, needed)
+            self._held.put_or_visit(part, snapshot(tensor, tensor_kind(tensor)))
         return True
 
     def restore_beside(self, index: int, live: Tensor | Derived, wanted: int) -> bool:
@@ -328,9 +331,9 @@ class ValueStore:
             return False
         needed = self._parts_of(wanted) | self._parts_of(index)
         for part, tensor in tensors:
-            if not self._make_room(part.nbytes, needed):
+            if not self._held.make_room(part.nbytes, needed):
                 return False
-            self._store(part, snapshot(tensor, tensor_kind(tensor)))
+            self._held.put(part, snapshot(tensor, tensor_kind(tensor)))
         return True
 
     def _parts_of(self, index: int) -> frozenset[int]:
@@ -354,67 +357,13 @@ class ValueStore:
             return False
         return part.stats is None or same_stats(part.stats, tensor_stats(live))
 
-    def _store_afterwards(self, part: Value, live: Tensor, together: frozenset[int]) -> None:
-        self._make_room(part.nbytes, together)
-        tensor = snapshot(live, tensor_kind(live))
-        if self.held_bytes + part.nbytes <= self.budget_bytes:
-            self._store(part, tensor)
-        else:  # larger than what the budget leaves: one such value is there while it is looked at
-            part.tensor = tensor
-            self._guests.append(part)
-
-    def _drop_guests(self) -> None:
-        for guest in self._guests:
-            guest.tensor = None
-        self._guests.clear()
-
-    def _store(self, value: Value, tensor: Tensor) -> None:
-        value.tensor = tensor
-        self._held[id(value)] = value
-        self.held_bytes += value.nbytes
-
-    def _make_room(self, nbytes: int, needed: frozenset[int] = frozenset()) -> bool:
-        """Give up values looked at least recently until this many bytes fit; whether they do. ``needed`` ids stay."""
-        for value in list(self._held.values()):
-            if self.held_bytes + nbytes <= self.budget_bytes:
-                break
-            if self._expendable(value, needed):
-                self._give_up(value)
-        return self.held_bytes + nbytes <= self.budget_bytes
-
-    def _expendable(self, value: Value, needed: frozenset[int]) -> bool:
-        return not value.pins and id(value) not in needed and (self.replaceable or value.recovered)
-
-    def _can_have(self, nbytes: int, needed: frozenset[int]) -> bool:
-        """Make room, unless that could not be enough: then nothing is given up."""
-        fixed = sum(value.nbytes for value in self._held.values() if not self._expendable(value, needed))
-        return fixed + nbytes <= self.budget_bytes and self._make_room(nbytes, needed)
-
-    def _give_up(self, value: Value) -> None:
-        """Let the copy go; what tells it from another value stays."""
-        if value.tensor is None:
-            return
-        if self._held.pop(id(value), None) is not None:
-            self.held_bytes -= value.nbytes
-        if value.recovered:
-            value.tensor = None
-            return
-        if value.mark is None:
-            value.mark = mark_of(value.tensor)
-        if value.looked_at and value.stats is None and not value.note:
-            value.stats = tensor_stats(value.tensor)
-        value.tensor = None
-
     def clear(self) -> None:
         """Drop all values."""
-        for value in self._held.values():
-            value.tensor = None
-        self._drop_guests()
         self._held.clear()
         self._entries.clear()
         self._alive.clear()
         self._unmeasured.clear()
         self.recoveries.clear()
-        self.held_bytes = self.pinned_bytes = 0
+        self.pinned_bytes = 0
         if self._spill is not None:
             self._spill.close()

@@ -21,7 +21,7 @@ from torch.nn.functional import linear
 from .attention_sdpa import bound
 from .memory import MemoryTensor
 from .memory_mixer import ACTIVATIONS, check_dense, eps_of, masked, rms_norm, weights_of, wide
-from .memory_scan import Before, Content, Given, Part, Seen, Steps, parts_of, refused, scan
+from .memory_scan import Before, Content, Given, Part, Seen, Steps, cache_of, parts_of, refused, scan
 from .recurrent_cells import Key, RecurrentError
 
 DIMS = ("batch", "time", "head", "channel", "state")
@@ -107,7 +107,7 @@ class LightningAdapter:
         if isinstance(mask := call.get("attention_mask"), Tensor) and mask.dim() == 2:
             given["mask"] = mask
         batch, steps, _ = given["input"].shape
-        start, cache, layer = 0, call.get("past_key_values"), module.layer_idx
+        start, cache, layer = 0, cache_of(call), module.layer_idx
         if cache is not None:
             given["after.state"] = given["after.state"].clone()
             before = self._seen.get(cache, layer)

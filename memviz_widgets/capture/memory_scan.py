@@ -20,6 +20,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 from .memory import MemoryTensor, RecoveredValue
 from .recurrent_cells import Key, Recovered, difference, rounding_note, undisturbed, working_dtype
 
+CACHE_NAMES = ("cache", "cache_params", "past_key_values", "past_key_value")
+"""Arguments by which layers of transformers are given a cache; "cache" from 5.24 on."""
 BLOCK = 64
 """Steps whose states are computed at a time."""
 CHECKPOINT = 1024
@@ -211,9 +213,14 @@ class Seen:
         self._caches.setdefault(cache, {})[item] = before
 
 
+def cache_of(call: Mapping[str, Any]) -> Any:
+    """The cache that a call was given, or None."""
+    return next((call[name] for name in CACHE_NAMES if call.get(name) is not None), None)
+
+
 def cached_layer(module: nn.Module, call: Mapping[str, Any]) -> Any:
     """The layer of a cache of transformers that holds the states of a module, or None: by its attributes."""
-    for name in ("cache_params", "past_key_values", "past_key_value"):
+    for name in CACHE_NAMES:
         layers, index = getattr(call.get(name), "layers", None), getattr(module, "layer_idx", None)
         if layers is not None and isinstance(index, int) and index < len(layers):
             layer = layers[index]

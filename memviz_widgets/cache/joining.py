@@ -1,0 +1,36 @@
+"""What was recorded step by step, as records over all steps: parts of memories, hops, attention of a generation.
+
+In: drafts and records of one recording. Out: the records with the joined ones behind them, and values of those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..capture import LazyValue
+from ..records import Draft, TensorRecord
+from .joined import Read, hop_records, joined_parts, joined_records
+from .joined_attention import joined_attention, joined_attentions
+
+
+def with_joined(drafts: Sequence[Draft], records: tuple[TensorRecord, ...]) -> tuple[TensorRecord, ...]:
+    """The records, and after them those that join several."""
+    records += tuple(joined_records(drafts, records))
+    records += tuple(hop_records(records))
+    return records + tuple(joined_attentions(records))
+
+
+def joined_value(record: TensorRecord, records: Sequence[TensorRecord], of: Read) -> LazyValue:
+    """The value of a joined record; ``of`` reads the value of one that it joins."""
+    parts = [records[index] for index in record.parts]
+    return joined_attention(record, parts, of) if record.kind == "attention" else joined_parts(record, parts, of)
+
+
+def memories_of(records: Sequence[TensorRecord]) -> dict[str, tuple[TensorRecord, ...]]:
+    """Label of a memory -> records of its parts; of those that were joined, the whole."""
+    hidden = {index for record in records for index in record.parts}
+    found: dict[str, list[TensorRecord]] = {}
+    for record in records:
+        if record.memory and record.index not in hidden:
+            found.setdefault(record.memory, []).append(record)
+    return {label: tuple(parts) for label, parts in found.items()}
