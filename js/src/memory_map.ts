@@ -42,7 +42,8 @@ export function memoryMap(catalog: Catalog, cursor: SelectionModel, map: MapName
     const place = placeOf(catalog, layer, cursor);
     const picture = place && (map === 'cursor' ? ofMoment(place.record) : pictureOf(place.record, kind));
     if (place && picture) {
-      return attended ? attentionMap(place, picture) : { place, picture, times: null };
+      const entries = placeOf(catalog, memory.content, cursor)?.record.extents.time;
+      return attended ? attentionMap(place, picture, entries) : { place, picture, times: null };
     }
   }
   return null;
@@ -84,11 +85,14 @@ function ofMoment({ frame }: RecordEntry): PictureEntry | null {
 
 const asTimes = new WeakMap<PictureEntry, PictureEntry>();
 
-/** Weights as a map of who wrote what: the queries are when it is read, at the end of the keys. */
-function attentionMap(place: Place, frame: PictureEntry): MemoryMap {
+/**
+ * Weights as a map of who wrote what: the queries are when it is read, and the last of them wrote the last entry. A
+ * static cache has more keys than entries.
+ */
+function attentionMap(place: Place, frame: PictureEntry, entries?: number): MemoryMap {
   const picture = asTimes.get(frame) ?? { ...frame, row_trait: 'time', col_trait: '' };
   asTimes.set(frame, picture);
   const { queries = 0, keys = 0 } = place.record.attention ?? {};
-  const before = Math.max(0, keys - queries); // entries of the cache from earlier calls
+  const before = Math.max(0, (entries ?? keys) - queries); // entries of the cache from earlier calls
   return { place, picture, times: before ? Array.from({ length: queries }, (_, query) => query + before) : null };
 }

@@ -61,6 +61,15 @@ describe('the map', () => {
     expect([choice.place()?.index, choice.flat()]).toEqual([LAYERS.KEYS, 1]);
   });
 
+  it('of a static cache begins at its first entry, though it has room for more', () => {
+    const catalog = memoryCatalog();
+    const attention = catalog.records[LAYERS.ATTENTION].attention!;
+    catalog.records[LAYERS.ATTENTION].attention = { ...attention, queries: 4, keys: 9 };
+    const { selection } = memoryWorld([], catalog);
+    selection.set('layer', LAYERS.KEYS);
+    expect(make(MemoryChoiceModel, { selection, map: 'wrote' }).rowOrder()).toBeNull(); // 4 queries, 4 entries
+  });
+
   it('of a KV cache has queries for rows, which come after the entries of earlier calls', () => {
     const { choice } = choiceOf({ map: 'wrote' }, [], LAYERS.KEYS); // 3 queries on 4 keys
     expect([choice.picture()?.row_trait, indexOfRow(choice, 0), rowOfIndex(choice, 3)]).toEqual(['time', 1, 2]);
