@@ -158,6 +158,10 @@ def memory_candidates(
     return sorted(found, key=lambda each: _ORDER.index(each.looks_like))
 
 
+REGISTER = "mv.register_memory(mv.memory_candidates(model, x)[0].adapter())"
+"""How a candidate becomes a memory of the next recording."""
+
+
 def proposal_text(candidates: Sequence[Candidate]) -> str:
     """What to show a user whose model has no known memory: the candidates, and how to pick one."""
     if not candidates:
@@ -166,7 +170,7 @@ def proposal_text(candidates: Sequence[Candidate]) -> str:
     one = len(candidates) == 1
     head = "1 tensor looks like a memory:" if one else f"{len(candidates)} tensors look like memories:"
     pick = "If it is one" if one else "Pick one"
-    return "\n".join([head, *lines, f"{pick}: mv.register_memory(candidates[0].adapter())"])
+    return "\n".join([head, *lines, f"{pick}: {REGISTER}"])
 
 
 def _candidate(series: Series) -> Candidate:

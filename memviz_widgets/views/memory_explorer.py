@@ -97,7 +97,7 @@ class MemoryExplorer(Explorer):
         summary = CacheSummary(selection=selection)
         memories = selection.store.catalog["memories"]
         if not memories:
-            return [summary, MemoryPanels(selection=selection), RecordLine(selection=selection)]
+            return [summary, RecordLine(selection=selection, choice=self.choice)]  # which says that there is none
         self.colors = ColorMapping(selection=selection, choice=self.choice)
         if is_alone(self.cache):
             selection.layer = _first_layer(memories)

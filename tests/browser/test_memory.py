@@ -41,6 +41,25 @@ explorer = mv.MemoryExplorer(cache)
 explorer"""
 
 
+UNKNOWN_CELL = """from torch import nn
+class Leaky(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.voltage = torch.zeros(2, 16)
+    def forward(self, x):
+        self.voltage = 0.9 * self.voltage + x
+        return (self.voltage > 1).float()
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell = Leaky()
+    def forward(self, x):
+        return torch.stack([self.cell(step) for step in x])
+model, x = Net(), torch.rand(8, 2, 16)
+explorer = mv.MemoryExplorer(model, x)
+explorer"""
+
+
 def decoder_states() -> np.ndarray:
     """The hidden state after each of the decoder's calls, (T, C), from the cell's own results."""
     model: Any
@@ -168,6 +187,15 @@ def test_a_model_without_memory_says_so(open_notebook: Callable[..., Notebook]) 
     notebook = open_notebook(NOTHING_CELL, picture=False)
     expect(notebook.page.locator(".memviz-explorer")).to_contain_text("No memory was found")
     assert notebook.page.locator(".memviz-explorer canvas.memviz-image").count() == 0
+
+
+def test_a_memory_that_nobody_knows_is_proposed(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(UNKNOWN_CELL, picture=False)
+    explorer = notebook.page.locator(".memviz-explorer")
+    expect(explorer).to_contain_text("cell.voltage: vector (2, 16)")
+    expect(explorer).to_contain_text("mv.register_memory(mv.memory_candidates(model, x)[0].adapter())")
+    notebook.execute("mv.register_memory(mv.memory_candidates(model, x)[0].adapter())")
+    assert notebook.evaluate("list(mv.MemoryExplorer(model, x).cache.memories())") == ["cell"]
 
 
 @pytest.mark.parametrize(

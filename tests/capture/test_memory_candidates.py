@@ -233,7 +233,7 @@ def test_the_proposal_is_a_text() -> None:
     text = proposal_text(memory_candidates(Turing(), call=run_turing)).splitlines()
     assert text[0] == "2 tensors look like memories:"
     assert text[1].startswith("  [0] slots.content: slots (2, 5, 3). ")
-    assert text[-1] == "Pick one: mv.register_memory(candidates[0].adapter())"
+    assert text[-1] == "Pick one: mv.register_memory(mv.memory_candidates(model, x)[0].adapter())"
     assert proposal_text([]) == "No tensor of this model looks like a memory."
     assert proposal_text(memory_candidates(Own(), call=run_own)).startswith("1 tensor looks like a memory:")
 
