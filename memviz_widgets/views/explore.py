@@ -22,6 +22,7 @@ class _Explorers:
 
     explorers: dict[str, Explorer]
     children: Any
+    layout: Any
 
     @property
     def cache(self) -> ActivationCache:
@@ -37,6 +38,7 @@ class _Explorers:
         """Close the explorers and the box; the cache stays usable for whoever holds it. Again does nothing."""
         for explorer in self.explorers.values():
             explorer.close()
+        self.layout.close()
         super().close()  # type: ignore[misc]
 
     def __repr__(self) -> str:
