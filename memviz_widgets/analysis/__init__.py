@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import attention, memory, rollout
+from . import attention, health, memory, recall, rollout
 from .channels import channel_measures
 from .histogram import Histogram, histogram
 
-__all__ = ["Histogram", "attention", "channel_measures", "histogram", "memory", "rollout"]
+__all__ = ["Histogram", "attention", "channel_measures", "health", "histogram", "memory", "recall", "rollout"]
