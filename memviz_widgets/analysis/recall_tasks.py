@@ -105,8 +105,35 @@ class RecallTask(ABC):
         return dataclasses.replace(self, **changes)  # type: ignore[type-var]
 
 
+class MarkedTask(RecallTask):
+    """A task of K symbols with a blank and a marker after them."""
+
+    __slots__ = ()
+    symbols: int
+
+    @property
+    def answers(self) -> int:
+        """K, how many symbols can be right."""
+        return self.symbols
+
+    @property
+    def blank(self) -> int:
+        """The symbol of a step that shows nothing."""
+        return self.symbols
+
+    @property
+    def marker(self) -> int:
+        """The symbol that says: answer now."""
+        return self.symbols + 1
+
+    @property
+    def vocabulary(self) -> int:
+        """V: the K symbols, the blank and the marker."""
+        return self.symbols + 2
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CopyTask(RecallTask):
+class CopyTask(MarkedTask):
     """Copy: say a sequence again, in order, after a delay.
 
     Sequence: L random symbols, ``delay`` blanks, a marker, L - 1 blanks. The first answer is asked at the marker, the
@@ -128,26 +155,6 @@ class CopyTask(RecallTask):
         needs_whole("length", self.length, 1)
         needs_whole("delay", self.delay, 0)
         needs_whole("symbols", self.symbols, 2)
-
-    @property
-    def answers(self) -> int:
-        """K, how many symbols can be right."""
-        return self.symbols
-
-    @property
-    def blank(self) -> int:
-        """The symbol of a step that shows nothing."""
-        return self.symbols
-
-    @property
-    def marker(self) -> int:
-        """The symbol that says: answer now."""
-        return self.symbols + 1
-
-    @property
-    def vocabulary(self) -> int:
-        """V: the K symbols, the blank and the marker."""
-        return self.symbols + 2
 
     @property
     def steps(self) -> int:
@@ -175,7 +182,7 @@ class CopyTask(RecallTask):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DelayedRecall(RecallTask):
+class DelayedRecall(MarkedTask):
     """Delayed recall: say after a delay which symbol came first.
 
     Sequence: one random symbol, ``delay`` steps, a marker at which the answer is asked. The steps between are blanks,
@@ -201,26 +208,6 @@ class DelayedRecall(RecallTask):
                 f"distractors={self.distractors} do not fit into delay={self.delay}; expected 0 to {self.delay}. "
                 "Take fewer, or a longer delay."
             )
-
-    @property
-    def answers(self) -> int:
-        """K, how many symbols can be right."""
-        return self.symbols
-
-    @property
-    def blank(self) -> int:
-        """The symbol of a step that shows nothing."""
-        return self.symbols
-
-    @property
-    def marker(self) -> int:
-        """The symbol that says: answer now."""
-        return self.symbols + 1
-
-    @property
-    def vocabulary(self) -> int:
-        """V: the K symbols, the blank and the marker."""
-        return self.symbols + 2
 
     @property
     def steps(self) -> int:
