@@ -11,6 +11,7 @@ import type { WidgetModel } from '@jupyter-widgets/base';
 import type { PageKind } from './catalog';
 import { channelSeriesDefaults } from './generated/traits';
 import type { ChannelSeriesState } from './generated/traits';
+import { MarkFeeder } from './mark_feeder';
 import { roundTicks } from './paint';
 import { labelAxis } from './picture_axes';
 import { StateModel } from './state_model';
@@ -30,7 +31,7 @@ const NOTHING = new Float64Array(0);
 /** Half the height of the cursor where all values are the same. */
 const FLAT_REACH = 0.5;
 
-export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
+export class ChannelSeriesModel extends MarkFeeder<ChannelSeriesState> {
   static override serializers = {
     ...StateModel.serializers,
     selection: { deserialize: unpack_models },
@@ -40,8 +41,6 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
     y_axis: { deserialize: unpack_models },
   };
 
-  private declare frameRequest: number;
-  private declare afterFrame: number;
   private declare shown: Float32Array | null;
   private declare curve: Curve | null;
 
@@ -51,52 +50,22 @@ export class ChannelSeriesModel extends StateModel<ChannelSeriesState> {
 
   override initialize(attributes: Partial<ChannelSeriesState>, options: ModelOptions): void {
     super.initialize(attributes, options);
-    this.frameRequest = 0;
-    this.afterFrame = 0;
     this.shown = null;
     this.curve = null;
-    const selection = this.trait('selection');
-    if (selection) {
-      this.listenTo(selection, 'change place', this.schedule);
-      this.listenTo(selection.store, 'pages', (record: number, kind: PageKind) => {
-        if (kind === 'series' && record === selection.place()?.index) {
-          this.schedule();
-        }
-      });
+    if (this.trait('selection')) {
       this.update();
     }
   }
 
-  override close(comm_closed = false): Promise<void> {
-    cancelAnimationFrame(this.frameRequest);
-    window.clearTimeout(this.afterFrame);
-    return super.close(comm_closed);
+  protected get pageKinds() {
+    return ['series'] as const;
   }
 
-  /**
-   * bqplot redraws its SVG on every `set`, which takes as long as the rest of a frame: once per frame of the display is
-   * enough, and only after that frame, so that the heatmap never waits for the line.
-   */
-  private schedule(): void {
-    if (this.frameRequest === 0) {
-      this.frameRequest = requestAnimationFrame(() => {
-        this.afterFrame = window.setTimeout(() => {
-          this.frameRequest = 0;
-          this.guardedUpdate();
-        });
-      });
-    }
+  protected override concerns(record: number, kind: PageKind): boolean {
+    return super.concerns(record, kind) && record === this.trait('selection').place()?.index;
   }
 
-  private guardedUpdate(): void {
-    try {
-      this.update();
-    } catch (error) {
-      this.trait('selection').store.report(error);
-    }
-  }
-
-  private update(): void {
+  protected update(): void {
     const selection = this.trait('selection');
     const place = selection.place();
     const picture = place?.record.series ?? null;

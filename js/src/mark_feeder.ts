@@ -33,8 +33,8 @@ export abstract class MarkFeeder<S extends Fed> extends StateModel<S> {
     if (selection) {
       this.listenTo(selection, 'change place', this.schedule);
       this.listenTo(selection.store, 'change:catalog', this.schedule);
-      this.listenTo(selection.store, 'pages', (_record: number, kind: PageKind) => {
-        if (this.pageKinds.includes(kind)) {
+      this.listenTo(selection.store, 'pages', (record: number, kind: PageKind) => {
+        if (this.concerns(record, kind)) {
           this.schedule();
         }
       });
@@ -46,6 +46,11 @@ export abstract class MarkFeeder<S extends Fed> extends StateModel<S> {
     cancelAnimationFrame(this.frameRequest);
     window.clearTimeout(this.afterFrame);
     return super.close(comm_closed);
+  }
+
+  /** Whether a page that has come may change the points. */
+  protected concerns(_record: number, kind: PageKind): boolean {
+    return this.pageKinds.includes(kind);
   }
 
   /** bqplot redraws its SVG on every `set`: once per frame of the display, after that frame, as the heatmap comes first. */
