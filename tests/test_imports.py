@@ -19,6 +19,7 @@ STAGES = (
     ("capture",),
     ("cache",),
     ("analysis",),
+    ("zoo",),
     ("frames",),
     ("selection",),
     ("views",),

@@ -29,8 +29,10 @@ def hop_groups(records: Sequence[TensorRecord]) -> list[tuple[str, tuple[int, ..
     ]
     generating = _generating(records, attentions)
     places: dict[tuple[int, str], list[TensorRecord]] = {}
+    addressing = {record.path for record in records if record.kind == "read_weights" and not record.parts}
     for record in attentions:
-        if record.step not in generating:
+        # What a memory module softmaxes inside itself (the read modes of a DNC) chooses how to read, not what.
+        if record.step not in generating and record.path not in addressing:
             places.setdefault((record.step, _NUMBER.sub("*", record.path)), []).append(record)
     found: list[tuple[str, tuple[int, ...]]] = []
     for (_, place), members in places.items():
