@@ -15,14 +15,17 @@ measure: axes, lengths, ranges, NaN, Inf; WeightsError for what are no attention
 from __future__ import annotations
 
 from .memory_cache import KeyImportance, h2o_importance, snapkv_importance
-from .memory_capacity import LinearCapacity, linear_memory_capacity
+from .memory_capacity import LinearCapacity, linear_capacity
 from .memory_examples import (
+    Exposure,
     Memorisation,
     SeenUnseen,
+    exposure,
     memorisation,
     seen_unseen_auc,
     training_subsets,
 )
+from .memory_fisher import FisherMemory, fisher_memory
 from .memory_gradient import GradientHorizon, gradient_horizon
 from .memory_hopfield import (
     RETRIEVED,
@@ -36,6 +39,7 @@ from .memory_hopfield import (
 )
 from .memory_law import ReadProvenance, keep_and_write, read_provenance
 from .memory_matrix import Crosstalk, matrix_crosstalk
+from .memory_noise import NoiseFit, noise_fit
 from .memory_processing import MOST_PRODUCTS, ProcessingCapacity, information_processing_capacity
 from .memory_reconstruction import Reconstruction, linear_reconstruction
 from .memory_retention import (
@@ -66,10 +70,13 @@ __all__ = [
     "Basin",
     "Coherence",
     "Crosstalk",
+    "Exposure",
+    "FisherMemory",
     "GradientHorizon",
     "KeyImportance",
     "LinearCapacity",
     "Memorisation",
+    "NoiseFit",
     "ParticipationRatio",
     "ProcessingCapacity",
     "Provenance",
@@ -83,6 +90,8 @@ __all__ = [
     "coherence",
     "effective_rank",
     "erased_mass",
+    "exposure",
+    "fisher_memory",
     "gradient_horizon",
     "h2o_importance",
     "half_lives",
@@ -92,10 +101,11 @@ __all__ = [
     "hopfield_separation",
     "information_processing_capacity",
     "keep_and_write",
-    "linear_memory_capacity",
+    "linear_capacity",
     "linear_reconstruction",
     "matrix_crosstalk",
     "memorisation",
+    "noise_fit",
     "participation_ratio",
     "provenance",
     "read_provenance",

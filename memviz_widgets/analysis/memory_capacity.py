@@ -39,7 +39,7 @@ class LinearCapacity:
     test: int
 
 
-def linear_memory_capacity(
+def linear_capacity(
     states: Tensor, inputs: Tensor, max_delay: int | None = None, *, washout: int = 0, test_share: float = 0.5
 ) -> LinearCapacity:
     """Linear memory capacity: ``MC_k = cov^2(u_{t-k}, y_k) / (var u var y_k)`` with the best linear readout y_k.

@@ -150,3 +150,61 @@ def seen_unseen_auc(seen_losses: Tensor, unseen_losses: Tensor) -> SeenUnseen:
     pairs = len(seen) * len(unseen)
     auc = int((below + up_to).sum()) / (2 * pairs)
     return SeenUnseen(auc, 0.5, math.sqrt((len(seen) + len(unseen) + 1) / (12 * pairs)), len(seen), len(unseen))
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """How far canaries stand out among secrets that could have been planted in their place.
+
+    Attributes:
+        bits: (n,), 0..``most_bits``: ``log2 R - log2 rank`` of each canary.
+        rank: (n,), 1..R: place of the canary by its loss among all R, the smallest first; ties count half.
+        most_bits: log2 R: the canary has the smallest loss of all. More candidates can tell more.
+        chance: What canaries that were never trained on have on average, ``log2 R - log2(R!) / R``: about 1 / ln 2 =
+            1.44 bits and not 0.
+        chance_spread: Standard deviation of that; of the mean of n canaries it is this / sqrt(n).
+        candidates: R, the other secrets and the canary itself.
+    """
+
+    bits: Tensor
+    rank: Tensor
+    most_bits: float
+    chance: float
+    chance_spread: float
+    candidates: int
+
+
+def exposure(canary_losses: Tensor, other_losses: Tensor) -> Exposure:
+    """Exposure of canaries, ``log2 R - log2 rank``: did the model learn by heart what was planted in its training data?
+
+    Carlini et al. 2019, "The secret sharer" (arXiv 1802.08232), def. 2.
+
+    Args:
+        canary_losses: (n,), loss of each canary: a random secret that was put into the training data.
+        other_losses: (R - 1,), losses of secrets drawn in the same way that were not.
+
+    Returns:
+        Bits per canary beside their chance line. A model that gives all secrets the same loss has ``log2(2 R / (R +
+        1))``, just below 1.
+
+    Cost:
+        One sort of R numbers, and R more for the chance line.
+
+    Raises:
+        MeasureError: for other axes, NaN or Inf.
+    """
+    canaries = checked(canary_losses, "canary_losses", "n")
+    others = checked(other_losses, "other_losses", "R - 1").to(canaries.device)
+    ordered = others.sort().values
+    ahead = torch.searchsorted(ordered, canaries) + torch.searchsorted(ordered, canaries, right=True)
+    rank = 1 + ahead.double() / 2
+    candidates = len(others) + 1
+    all_bits = math.log2(candidates) - torch.arange(1, candidates + 1, dtype=torch.float64, device="cpu").log2()
+    return Exposure(
+        in_result_dtype(math.log2(candidates) - rank.log2(), canary_losses, other_losses),
+        in_result_dtype(rank, canary_losses, other_losses),
+        math.log2(candidates),
+        float(all_bits.mean()),
+        float(all_bits.std(correction=0)),
+        candidates,
+    )

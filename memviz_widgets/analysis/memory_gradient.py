@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import MeasureError
+from .memory_gradient_chunks import directions, squared_norms_in_chunks
 from .memory_numbers import checked, described, in_result_dtype, needs_whole
 
 
@@ -38,12 +40,13 @@ class GradientHorizon:
 
 
 def gradient_horizon(
-    run: Callable[[Tensor], Tensor],
+    run: Callable[..., Any],
     inputs: Tensor,
     *,
     at: int | None = None,
     max_lag: int | None = None,
     probes: int = 8,
+    chunk: int | None = None,
     seed: int = 0,
 ) -> GradientHorizon:
     """Size of ``d h_t / d x_{t-k}`` for every lag k, without the matrices themselves: ``J_k^2 = E_v |J_k^T v|^2``.
@@ -54,19 +57,25 @@ def gradient_horizon(
 
     Args:
         run: called once with a copy of ``inputs`` that takes gradients; gives states (T, ...) with the step first, the
-            same number of steps. Its parameters get no gradients. cuDNN's recurrent layers need training mode.
+            same number of steps. Its parameters get no gradients. cuDNN's recurrent layers need training mode. With
+            ``chunk`` it is called as ``run(inputs of some steps, state)``, the state None at first, and gives the
+            states of those steps and the state to go on with: an nn.LSTM, GRU or RNN without batch_first is one.
         inputs: (T, ...), floating, step first; for tokens give their embeddings. With a batch axis (T, B, ...) norms
             are of one item: items must not depend on each other.
         at: t, step of the state, 0..T - 1. None = the last one.
         max_lag: K, 0..t. None = t.
         probes: number of random directions, 1 or more.
+        chunk: steps whose graph is in memory at once, for long sequences; None = all. A chunk is run again when its
+            gradients are asked for, so ``run`` must give the same twice (no dropout), and only through its state may a
+            step know earlier ones.
         seed: of the directions; no other random numbers are touched.
 
     Returns:
         Norms and horizons; 0 for a state that the input does not reach.
 
     Cost:
-        One forward with its graph in memory, and ``probes`` backward passes.
+        One forward with its graph in memory, and ``probes`` backward passes; with ``chunk`` one forward more, and the
+        graph of so many steps. Backward passes come one after the other: the gradient of one is in memory.
 
     Raises:
         MeasureError: for inputs that are no floating numbers, a ``run`` that gives something else than states of as
@@ -78,10 +87,15 @@ def gradient_horizon(
     steps = len(inputs)
     step = steps - 1 if at is None else needs_whole("at", at, 0, steps - 1)
     lags = step if max_lag is None else needs_whole("max_lag", max_lag, 0, step)
-    with torch.inference_mode(False), torch.enable_grad():
-        leaf = inputs.detach().clone().requires_grad_()
-        state = _state(run(leaf), steps, step)
-        squares = _squared_norms(state, leaf, probes=needs_whole("probes", probes, 1), seed=seed)
+    needs_whole("probes", probes, 1)
+    if chunk is None:
+        with torch.inference_mode(False), torch.enable_grad():
+            leaf = inputs.detach().clone().requires_grad_()
+            state = _state(run(leaf), steps, step)
+            squares = _squared_norms(state, leaf, probes, seed)
+    else:
+        needs_whole("chunk", chunk, 1)
+        squares = squared_norms_in_chunks(run, inputs.detach(), (step - lags, step), chunk, probes, seed)
     items = inputs.shape[1] if inputs.dim() > 2 else 1
     squares = squares[:, step - lags : step + 1].flip(-1) / items  # (probes, K + 1)
     norms = squares.mean(0).sqrt()
@@ -114,13 +128,9 @@ def _state(states: object, steps: int, step: int) -> Tensor:
 
 def _squared_norms(state: Tensor, leaf: Tensor, probes: int, seed: int) -> Tensor:
     """``|J^T v|^2`` per probe and step of the input, float64 (probes, T)."""
-    generator = torch.Generator(device="cpu").manual_seed(seed)
     found = []
-    for probe in range(probes):
-        noise = torch.randn(state.shape, generator=generator, dtype=torch.float64, device="cpu")
-        (gradient,) = torch.autograd.grad(
-            state, leaf, noise.to(state), retain_graph=probe < probes - 1, materialize_grads=True
-        )
+    for probe, noise in enumerate(directions(state, probes, seed)):
+        (gradient,) = torch.autograd.grad(state, leaf, noise, retain_graph=probe < probes - 1, materialize_grads=True)
         found.append(gradient.reshape(len(leaf), -1).double().square().sum(-1))
     return torch.stack(found)
 

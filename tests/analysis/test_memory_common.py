@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import memviz_widgets as mv
 from memviz_widgets import analysis
 from memviz_widgets.analysis import memory
 from memviz_widgets.errors import MeasureError
@@ -21,7 +22,7 @@ from .memory_runs import noise, signs, uniform_inputs
 Inputs = tuple[Tensor, ...]
 SHARES = noise(6, 2, 4).softmax(-1)
 CASES: dict[str, tuple[Callable[..., Any], Inputs]] = {
-    "linear_memory_capacity": (memory.linear_memory_capacity, (noise(300, 3), uniform_inputs(300, 1))),
+    "linear_capacity": (memory.linear_capacity, (noise(300, 3), uniform_inputs(300, 1))),
     "information_processing_capacity": (
         lambda states, inputs: memory.information_processing_capacity(states, inputs, (3, 2)),
         (noise(300, 3), uniform_inputs(300, 1)),
@@ -60,6 +61,12 @@ CASES: dict[str, tuple[Callable[..., Any], Inputs]] = {
     "hopfield_basin": (lambda x: memory.hopfield_basin(x, 4.0), (noise(5, 4),)),
     "classical_retrieval": (memory.classical_retrieval, (signs(2, 9), signs(3, 9, 1))),
     "memorisation": (lambda right: memory.memorisation(right, memory.training_subsets(6, 8)), (noise(6, 8).sigmoid(),)),
+    "exposure": (memory.exposure, (noise(9), noise(8, seed=1))),
+    "noise_fit": (
+        lambda right: memory.noise_fit(right, torch.arange(8) % 2 == 0, 3),
+        (noise(6, 8).sigmoid(),),
+    ),
+    "fisher_memory": (memory.fisher_memory, (0.3 * signs(4, 4), noise(4, seed=1))),
     "seen_unseen_auc": (memory.seen_unseen_auc, (noise(9), noise(8, seed=1))),
     "linear_reconstruction": (memory.linear_reconstruction, (noise(40, 5), noise(40, 2, 3, seed=1))),
     "gradient_horizon": (lambda x: memory.gradient_horizon(lambda y: y.cumsum(0), x), (noise(6, 4),)),
@@ -87,6 +94,11 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any], tolerance: floa
             torch.testing.assert_close(
                 as_given, torch.as_tensor(value).double(), rtol=tolerance, atol=tolerance, equal_nan=True, msg=field
             )
+
+
+def test_the_name_that_the_design_gives() -> None:
+    found = mv.analysis.memory.linear_capacity(noise(300, 3), uniform_inputs(300, 1))
+    assert isinstance(found, mv.analysis.memory.LinearCapacity)
 
 
 def test_every_function_is_among_the_cases() -> None:

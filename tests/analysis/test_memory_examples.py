@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from memviz_widgets.analysis.memory import memorisation, seen_unseen_auc, training_subsets
+from memviz_widgets.analysis.memory import exposure, memorisation, seen_unseen_auc, training_subsets
 from memviz_widgets.errors import MeasureError
 
 from .memory_runs import generator, noise
@@ -18,6 +18,25 @@ def nearest_neighbour(points: Tensor, labels: Tensor, subsets: Tensor) -> Tensor
     """Whether 1-NN trained on each subset gets each example right, bool (M, n)."""
     apart = torch.cdist(points, points)
     return torch.stack([labels[apart.masked_fill(~subset, math.inf).argmin(1)] == labels for subset in subsets])
+
+
+def trained_right(points: Tensor, labels: Tensor, subsets: Tensor, hidden: int = 64, steps: int = 400) -> Tensor:
+    """Whether each of M networks, trained on its subset, gives each label, bool (M, n)."""
+    models = len(subsets)
+    shapes = [(2, hidden), (1, hidden), (hidden, hidden), (1, hidden), (hidden, 1)]
+    weights = [noise(models, *shape, seed=place).float() / shape[0] ** 0.5 for place, shape in enumerate(shapes)]
+    optimiser = torch.optim.Adam([weight.requires_grad_() for weight in weights], 0.02)
+
+    def answers() -> Tensor:
+        first = (points.expand(models, -1, -1) @ weights[0] + weights[1]).relu()
+        return ((first @ weights[2] + weights[3]).relu() @ weights[4]).squeeze(-1)  # (M, n)
+
+    for _ in range(steps):
+        loss = torch.nn.functional.soft_margin_loss(answers(), 2.0 * labels.expand(models, -1) - 1, reduction="none")
+        optimiser.zero_grad()
+        ((loss * subsets).sum() / len(points)).backward()
+        optimiser.step()
+    return (answers() > 0) == (labels == 1)
 
 
 # Memorisation
@@ -43,6 +62,17 @@ def test_exact_duplicates_are_not_memorised() -> None:
     labels = torch.arange(10).repeat(8)
     subsets = training_subsets(40, 80)
     assert memorisation(nearest_neighbour(points, labels, subsets), subsets).score.eq(0).all()
+
+
+def test_trained_networks_memorise_wrong_labels_and_little_else() -> None:
+    """64 small networks at once on two clouds of points, a tenth of them with the other cloud's label."""
+    labels, wrong = torch.arange(60) % 2, torch.arange(60) % 10 == 3
+    points = 0.7 * noise(60, 2).float() + torch.where(labels.unsqueeze(-1) == 1, 1.5, -1.5)
+    subsets = training_subsets(64, 60)
+    right = trained_right(points, torch.where(wrong, 1 - labels, labels), subsets)
+    found = memorisation(right, subsets)
+    assert found.score[wrong].mean() > 0.8 and found.score[~wrong].mean() < 0.2
+    assert seen_unseen_auc(-found.score[wrong], -found.score[~wrong]).auc > 0.97
 
 
 def test_standard_error_at_64_models() -> None:
@@ -119,3 +149,35 @@ def test_auc_refuses() -> None:
         seen_unseen_auc(torch.zeros(2, 2), torch.zeros(2))
     with pytest.raises(MeasureError, match=r"unseen_losses holds nan at \(1,\); expected finite numbers"):
         seen_unseen_auc(torch.zeros(2), torch.tensor([0.0, math.nan]))
+
+
+# Exposure
+
+
+def test_canaries_that_were_never_seen_have_1_44_bits() -> None:
+    losses = noise(400, 1000)
+    found = [exposure(row[:1], row[1:]) for row in losses]
+    bits = torch.cat([each.bits for each in found])
+    assert found[0].candidates == 1000 and found[0].chance == pytest.approx(1.436, abs=5e-4)
+    assert bits.mean().item() == pytest.approx(found[0].chance, abs=4 * found[0].chance_spread / 20)
+    assert bits.std().item() == pytest.approx(found[0].chance_spread, rel=0.15)
+
+
+def test_many_candidates_have_a_chance_of_1_over_ln_2() -> None:
+    assert exposure(torch.zeros(1), torch.rand(200_000)).chance == pytest.approx(1 / math.log(2), abs=1e-4)
+
+
+def test_exposure_by_hand() -> None:
+    found = exposure(torch.tensor([0.0, 2.5, 9.0, 2.0]), torch.tensor([1.0, 2.0, 3.0]))
+    assert found.rank.tolist() == [1, 3, 4, 2.5] and found.most_bits == 2
+    assert found.bits.tolist() == pytest.approx([2, 2 - math.log2(3), 0, 2 - math.log2(2.5)])
+    assert found.chance == pytest.approx(2 - math.log2(24) / 4)
+
+
+def test_equal_losses_are_just_below_1_bit() -> None:
+    assert exposure(torch.ones(1), torch.ones(99)).bits.item() == pytest.approx(math.log2(200 / 101))
+
+
+def test_exposure_refuses() -> None:
+    with pytest.raises(MeasureError, match=r"expected other_losses as a real tensor with the axes \(R - 1,\)"):
+        exposure(torch.zeros(2), torch.zeros(2, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,12 @@ def leaky(inputs: Tensor) -> Tensor:
         state = 0.9 * state + value
         states.append(state)
     return torch.stack(states)
+
+
+def test_many_units_have_their_norms_to_four_parts_in_a_thousand() -> None:
+    found = gradient_horizon(leaky, torch.zeros(60, 20_000), probes=8)
+    expected = torch.tensor([0.9**lag * math.sqrt(20_000) for lag in range(60)])
+    torch.testing.assert_close(found.norms, expected, rtol=0.004, atol=0)
 
 
 def test_leaky_units_have_powers_of_the_leak() -> None:
@@ -116,3 +123,81 @@ def test_refuses() -> None:
         gradient_horizon(leaky, torch.randn(5, 2), at=2, max_lag=3)
     with pytest.raises(MeasureError, match="probes=0; expected a whole number, 1 or more"):
         gradient_horizon(leaky, torch.randn(5, 2), probes=0)
+
+
+# In chunks
+
+
+def leaky_from(inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``h <- 0.9 h + x`` from a state on."""
+    held, states = torch.zeros_like(inputs[0]) if state is None else state, []
+    for value in inputs:
+        held = 0.9 * held + value
+        states.append(held)
+    return torch.stack(states), held
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 12, 30, 100])
+@pytest.mark.parametrize("at", [None, 17])
+def test_chunks_of_any_size_give_what_the_whole_gives(chunk: int, at: int | None) -> None:
+    model, inputs = nn.LSTM(3, 5, 2).double(), noise(30, 2, 3)
+    whole = gradient_horizon(lambda x: model(x)[0], inputs, at=at)
+    parts = gradient_horizon(model, inputs, at=at, chunk=chunk)
+    torch.testing.assert_close(parts.norms, whole.norms, rtol=1e-12, atol=0)
+    torch.testing.assert_close(parts.standard_error, whole.standard_error, rtol=1e-9, atol=0)
+    assert (parts.at, parts.probes) == (whole.at, 8)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_leaky_units_in_chunks() -> None:
+    found = gradient_horizon(leaky_from, noise(60, 400), chunk=16)
+    assert (found.horizon, found.far_horizon) == (10, 44)
+    torch.testing.assert_close(found.norms, gradient_horizon(leaky, noise(60, 400)).norms, rtol=1e-12, atol=0)
+
+
+def test_only_the_chunks_of_the_lags_are_run_again() -> None:
+    lengths = []
+
+    def run(inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        lengths.append((len(inputs), inputs.requires_grad))
+        return leaky_from(inputs, state)
+
+    found = gradient_horizon(run, noise(30, 4), at=24, max_lag=9, chunk=10)
+    assert lengths == [(10, False), (10, False), (5, True), (10, True)]
+    torch.testing.assert_close(
+        found.norms, gradient_horizon(leaky, noise(30, 4), at=24, max_lag=9).norms, rtol=1e-12, atol=0
+    )
+
+
+def test_a_state_with_what_takes_no_gradient() -> None:
+    def run(inputs: Tensor, state: tuple[Tensor, Tensor, None] | None) -> tuple[Tensor, tuple[Tensor, Tensor, None]]:
+        held, count = (None, torch.tensor(0)) if state is None else state[:2]
+        states, held = leaky_from(inputs, held)
+        return states, (held, count + len(inputs), None)
+
+    whole = gradient_horizon(leaky, noise(12, 4))
+    torch.testing.assert_close(gradient_horizon(run, noise(12, 4), chunk=5).norms, whole.norms, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        (
+            lambda x, state: x,
+            r"run gave torch.float32 of shape \(2, 3\); with chunk expected a tuple of states and the",
+        ),
+        (lambda x, state: (x, x, x), "run gave tuple; with chunk expected a tuple of states and the state to go on"),
+        (lambda x, state: (x[:1], x), r"run gave states .* \(1, 3\) for 2 steps; expected \(2, \.\.\.\), the step"),
+        (lambda x, state: (x, {"h": x}), "the state of run holds a dict; expected tensors, or tuples of them"),
+        (lambda x, state: (x.detach(), x), "the states of run have no gradient; .* Take out no_grad"),
+        (lambda x, state: (x, x.detach()), "the states of run have no gradient; .* Take out no_grad"),
+    ],
+)
+def test_refuses_runs_in_chunks(run: Callable[..., Any], text: str) -> None:
+    with pytest.raises(MeasureError, match=text):
+        gradient_horizon(run, torch.randn(4, 3), chunk=2)
+
+
+def test_refuses_a_chunk_of_no_steps() -> None:
+    with pytest.raises(MeasureError, match="chunk=0; expected a whole number, 1 or more"):
+        gradient_horizon(leaky_from, torch.randn(4, 3), chunk=0)

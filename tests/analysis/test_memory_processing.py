@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from memviz_widgets.analysis.memory import information_processing_capacity
-from memviz_widgets.analysis.memory_processing import _chi_squared_quantile
+from memviz_widgets.analysis.memory_processing import _capacities, _chi_squared_quantile, _delayed, _legendre
+from memviz_widgets.analysis.memory_readout import fitted
 from memviz_widgets.errors import MeasureError
 
 from .memory_runs import delay_line, driven, noise, reservoir, uniform_inputs
@@ -28,6 +31,15 @@ def test_states_that_are_products_of_degree_2_and_3() -> None:
     assert found.by_degree.tolist() == pytest.approx([0, 2, 1]) and found.counted == (0, 2, 1)
 
 
+@pytest.mark.parametrize(("strength", "total"), [(0.1, 7.99), (2.0, 7.75)])
+def test_weak_input_uses_nearly_all_units_for_memory_and_strong_input_computes(strength: float, total: float) -> None:
+    inputs = uniform_inputs(20_000)
+    states = driven(inputs, reservoir(8, 0.8), strength * noise(8, seed=1), squash=True)
+    found = information_processing_capacity(states, inputs, (40, 12, 8, 4, 3), washout=100)
+    assert found.total == pytest.approx(total, abs=0.05) and found.rank == 8
+    assert (found.by_degree[0] > 7.5) == (strength < 1)
+
+
 def test_symmetric_tanh_network_has_no_even_degrees() -> None:
     inputs = uniform_inputs(6000)
     states = driven(inputs, reservoir(8, 0.8), 0.5 * noise(8, seed=1), squash=True)
@@ -41,6 +53,17 @@ def test_noise_counts_nothing_and_the_threshold_is_that_of_chi_squared() -> None
     found = information_processing_capacity(noise(3000, 6), uniform_inputs(3000, seed=1))
     assert found.total == 0 and sum(found.counted) == 0
     assert found.floor == 6 / found.samples < found.threshold
+
+
+def test_capacity_without_memory_is_distributed_as_chi_squared() -> None:
+    """T C has mean N and variance 2 N, over 631 products that the states know nothing of."""
+    signal, states = uniform_inputs(20_000), noise(20_000, 8, seed=5)
+    table = _legendre(_delayed(signal, (10, 33), 0, 8), 2)
+    samples = table.shape[-1]
+    basis = fitted(states[-samples:], 1e-16).basis
+    scaled = samples * torch.cat([_capacities(table, 1, 33, basis), _capacities(table, 2, 33, basis)])
+    assert scaled.mean().item() == pytest.approx(8, abs=4 * math.sqrt(16 / 629))
+    assert scaled.var().item() == pytest.approx(16, rel=0.25)
 
 
 def test_chi_squared_quantile_of_two_degrees_is_a_logarithm() -> None:

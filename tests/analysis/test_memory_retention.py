@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import MambaConfig, MambaModel
 
+import memviz_widgets as mv
 from memviz_widgets.analysis.memory import TRUSTED_RESIDUAL, half_lives, provenance, retention, time_constants
 from memviz_widgets.errors import MeasureError
 
@@ -44,7 +47,18 @@ def test_chrono_bias() -> None:
 
 
 def test_fresh_lstm_keeps_for_about_one_and_a_half_steps() -> None:
-    assert time_constants(torch.sigmoid(0.1 * torch.randn(50, 4, 64))).median().item() == pytest.approx(1.44, abs=0.02)
+    cache = mv.ActivationCache.capture(torch.nn.LSTM(16, 256), torch.randn(50, 4, 16))
+    assert time_constants(cache.get("", "gate.f", item="l0")).median().item() == pytest.approx(1.44, abs=0.02)
+
+
+def test_fresh_mamba_keeps_for_one_to_a_thousand_steps() -> None:
+    """dt is drawn from .001 to .1 and A is -1 to -16, so that 1 / (dt |A|) is .625 to 1000."""
+    config = MambaConfig(vocab_size=10, hidden_size=64, num_hidden_layers=1, state_size=16)
+    mixer: Any = MambaModel(config).layers[0].mixer
+    rate = torch.nn.functional.softplus(mixer.dt_proj.bias).detach().unsqueeze(-1) * mixer.A_log.detach().exp()
+    found = time_constants((-rate.double()).exp().flatten().unsqueeze(0))
+    torch.testing.assert_close(found, (1 / rate.double()).flatten(), rtol=1e-6, atol=0)
+    assert 0.62 < found.min() < 1 and 800 < found.max() < 1001
 
 
 def test_a_keep_beyond_1_has_no_time_constant() -> None:

@@ -40,6 +40,11 @@ def test_isotropic_noise_is_limited_by_its_samples(samples: int, expected: float
     assert (found.samples, found.units) == (samples, 20)
 
 
+def test_as_many_samples_as_units_halve_the_ratio() -> None:
+    found = participation_ratio(noise(20, 50, 50))
+    assert found.isotropic == 25 and found.ratio.mean().item() == pytest.approx(24.5, abs=0.3)
+
+
 def test_fewer_samples_than_units() -> None:
     states = noise(6, 40)
     eigenvalues = torch.linalg.eigvalsh(states.mT.cov())
