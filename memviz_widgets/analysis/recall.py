@@ -11,7 +11,7 @@ a ValueError, for settings and tensors that do not fit; UnknownOptionError for a
 
 from __future__ import annotations
 
-from .recall_curve import ModelFunction, RecallCurve, RecallPoint, measure, sweep
+from .recall_curve import ModelFunction, RecallCurve, RecallPoint, SweepStep, measure, sweep, sweep_steps
 from .recall_diagnosis import (
     ERASED_LEAST,
     KEPT_LEAST,
@@ -22,6 +22,7 @@ from .recall_diagnosis import (
     diagnose,
 )
 from .recall_lookup import AssociativeRecall, NeedleRecall
+from .recall_settings import setting_text, swept_settings, symbol_text
 from .recall_state import StateSize, state_size
 from .recall_tasks import NOT_ASKED, CopyTask, DelayedRecall, RecallBatch, RecallTask
 
@@ -43,8 +44,13 @@ __all__ = [
     "RecallPoint",
     "RecallTask",
     "StateSize",
+    "SweepStep",
     "diagnose",
     "measure",
+    "setting_text",
     "state_size",
     "sweep",
+    "sweep_steps",
+    "swept_settings",
+    "symbol_text",
 ]

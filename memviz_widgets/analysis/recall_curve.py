@@ -41,6 +41,7 @@ class RecallPoint:
             wrong answers.
         most_bits: ``L log2 K``.
         wrong: int64 (W, 2), sequence and step of each wrong answer; see :meth:`batch`.
+        answered: int64 (W,), what was answered there.
         task: the task at this value.
         seed: what the sequences were drawn with.
     """
@@ -55,12 +56,28 @@ class RecallPoint:
     bits_kept: float
     most_bits: float
     wrong: Tensor
+    answered: Tensor
     task: RecallTask
     seed: int
 
     def batch(self) -> RecallBatch:
         """The sequences that were scored, drawn again; row ``wrong[i, 0]`` is a run that failed."""
         return _drawn(self.task, self.sequences, self.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStep:
+    """One chunk of a sweep is done.
+
+    Attributes:
+        value: of the setting, that is being measured.
+        sequences: how many the chunk had.
+        point: the recall at this value, with its last chunk; None before.
+    """
+
+    value: float
+    sequences: int
+    point: RecallPoint | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +180,26 @@ def sweep(
         MeasureError: for values that do not rise or do not fit the task, at once; for logits of other axes, NaN and
             Inf, when the model gives them.
     """
+    steps = sweep_steps(model_fn, task, values, over, sequences=sequences, chunk=chunk, seed=seed, device=device)
+    return (step.point for step in steps if step.point is not None)
+
+
+def sweep_steps(
+    model_fn: ModelFunction,
+    task: RecallTask,
+    values: Iterable[float],
+    over: str = "delay",
+    *,
+    sequences: int = 256,
+    chunk: int = 64,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Iterator[SweepStep]:
+    """The same chunk by chunk: a caller shows progress between them, and lets others have their turn.
+
+    Yields:
+        A :class:`SweepStep` after every chunk; the last one of each value has its point.
+    """
     swept = list(values)
     if not swept or any(later <= earlier for earlier, later in itertools.pairwise(swept)):
         raise MeasureError(f"values={swept!r}; expected one value or more, each larger than the one before. Sort them.")
@@ -170,14 +207,14 @@ def sweep(
     needs_whole("sequences", sequences, 1)
     needs_whole("chunk", chunk, 1)
 
-    def points() -> Iterator[RecallPoint]:
+    def steps() -> Iterator[SweepStep]:
         for value, each in zip(swept, tasks, strict=True):
-            yield _point(model_fn, each, value, sequences, chunk, seed, device)
+            yield from _measured(model_fn, each, value, sequences, chunk, seed, device)
 
-    return points()
+    return steps()
 
 
-def _point(
+def _measured(
     model_fn: ModelFunction,
     task: RecallTask,
     value: float,
@@ -185,17 +222,27 @@ def _point(
     chunk: int,
     seed: int,
     device: torch.device | str,
-) -> RecallPoint:
-    """Recall of one task."""
+) -> Iterator[SweepStep]:
+    """Recall of one task, chunk by chunk."""
     batch = _drawn(task, sequences, seed)
-    answers = [_asked_logits(model_fn, batch, slice(at, at + chunk), task, device) for at in range(0, sequences, chunk)]
-    logits = torch.cat(answers)  # (B L, K)
-    targets = batch.targets[batch.asked]
-    right = (logits.argmax(-1) == targets).view(sequences, -1)  # (B, L)
+    answers: list[Tensor] = []
+    for at in range(0, sequences, chunk):
+        answers.append(_asked_logits(model_fn, batch, slice(at, at + chunk), task, device))
+        done = min(chunk, sequences - at)
+        last = at + done == sequences
+        yield SweepStep(value, done, _point(torch.cat(answers), batch, task, value, seed) if last else None)
+
+
+def _point(logits: Tensor, batch: RecallBatch, task: RecallTask, value: float, seed: int) -> RecallPoint:
+    """Recall by the logits (B L, K) of all answers."""
+    targets, sequences = batch.targets[batch.asked], len(batch.inputs)
+    answered = logits.argmax(-1)
+    right = (answered == targets).view(sequences, -1)  # (B, L)
     by_sequence = right.double().mean(1)
     error = float(by_sequence.std() / math.sqrt(sequences)) if sequences > 1 else math.nan
     bits = float(torch.nn.functional.cross_entropy(logits, targets)) / math.log(2)
     asked, best = task.asked_per_sequence, math.log2(task.answers)
+    missed = ~right.flatten()
     return RecallPoint(
         value=value,
         accuracy=float(by_sequence.mean()),
@@ -206,7 +253,8 @@ def _point(
         sequences=sequences,
         bits_kept=asked * (best - bits),
         most_bits=asked * best,
-        wrong=batch.asked.nonzero()[~right.flatten()],
+        wrong=batch.asked.nonzero()[missed],
+        answered=answered[missed],
         task=task,
         seed=seed,
     )

@@ -22,6 +22,7 @@ from memviz_widgets.analysis.recall import (
     RecallTask,
     measure,
     sweep,
+    sweep_steps,
 )
 from memviz_widgets.errors import MeasureError, UnknownOptionError
 
@@ -202,7 +203,8 @@ def test_a_point_does_not_depend_on_chunks_or_other_values() -> None:
     task = NeedleRecall(distractors=2)
     alone = measure(window_copier(20), task, [0.7], "depth", chunk=7).points[0]
     among = measure(window_copier(20), task, [0.1, 0.7, 0.8], "depth").points[1]
-    assert replace(alone, wrong=among.wrong) == among and torch.equal(alone.wrong, among.wrong)
+    assert torch.equal(alone.wrong, among.wrong) and torch.equal(alone.answered, among.answered)
+    assert replace(alone, wrong=among.wrong, answered=among.answered) == among
 
 
 def test_wrong_answers_can_be_run_again() -> None:
@@ -211,6 +213,15 @@ def test_wrong_answers_can_be_run_again() -> None:
     logits = torch.cat([fading(lambda _: 0.75)(part) for part in batch.inputs.split(64)])
     expected = ((logits.argmax(-1) != batch.targets) & batch.asked).nonzero()
     assert torch.equal(point.wrong, expected) and len(expected) == 32
+    assert torch.equal(point.answered, logits.argmax(-1)[tuple(expected.T)])
+
+
+def test_a_sweep_can_be_followed_chunk_by_chunk() -> None:
+    steps = list(sweep_steps(guesser(0), DelayedRecall(), [1, 5], sequences=100, chunk=40))
+    assert [(step.value, step.sequences, step.point is not None) for step in steps] == [
+        *((1, 40, False), (1, 40, False), (1, 20, True)),
+        *((5, 40, False), (5, 40, False), (5, 20, True)),
+    ]
 
 
 @pytest.mark.parametrize(
