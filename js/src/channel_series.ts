@@ -116,7 +116,8 @@ export function curveOf(values: Float32Array, step: number): Curve {
     low = value < low ? value : low;
     high = value > high ? value : high;
   }
-  return low <= high ? { x, y, low, high } : { x, y, low: 0, high: 0 };
+  // Where nothing is finite there is no line: bqplot would make an axis from NaN to NaN of it.
+  return low <= high ? { x, y, low, high } : { x: NOTHING, y: NOTHING, low: 0, high: 0 };
 }
 
 /** Sets both at once (bqplot zips them), and nothing when they are there already. */

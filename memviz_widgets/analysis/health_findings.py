@@ -52,6 +52,8 @@ class Finding:
         time: The first timestep that is meant, or None.
         head: The first head that is meant, or None.
         slot: The first slot that is meant, or None.
+        sample: The sample of the batch in which it shows first, or None.
+        key: The key position that all of the heads rest on in that sample, or None.
         places: All channels, heads or slots that are meant, of which the field above has the first.
         before: Index of the record that finished last before this one, where that may be the cause; else None.
         reached: Number of later layers that show the same, where that was counted; else None.
@@ -69,6 +71,8 @@ class Finding:
     time: int | None = None
     head: int | None = None
     slot: int | None = None
+    sample: int | None = None
+    key: int | None = None
     places: tuple[int, ...] = ()
     before: int | None = None
     reached: int | None = None
@@ -91,6 +95,8 @@ def finding(
     heads: Sequence[int] = (),
     slots: Sequence[int] = (),
     time: int | None = None,
+    sample: int | None = None,
+    key: int | None = None,
     before: int | None = None,
     reached: int | None = None,
 ) -> Finding:
@@ -110,6 +116,8 @@ def finding(
         time=time,
         head=first if heads else None,
         slot=first if slots else None,
+        sample=sample,
+        key=key,
         places=places,
         before=before,
         reached=reached,

@@ -72,7 +72,15 @@ def _of_attention(record: TensorRecord, focuses: list[_Focus]) -> list[Finding]:
             worst = heads[int(np.argmax(share[heads]))]
             key = int(focuses[0].key[worst])
             text = _sentence(kind, record, heads.tolist(), len(share), float(share[worst]), key, n)
-            found.append(finding(kind, record, float(share[worst]), bound, n, text, heads=heads.tolist()))
+            one_key = bool((focuses[0].key[heads] == key).all())
+            found.append(
+                finding(
+                    *(kind, record, float(share[worst]), bound, n, text),
+                    heads=heads.tolist(),
+                    sample=0,
+                    key=key if one_key else None,
+                )
+            )
     return found
 
 

@@ -47,20 +47,20 @@ def first_non_finite(records: Sequence[TensorRecord], reader: Reader) -> list[Fi
     later = {each.path for each, _ in outputs if each.index > record.index}
     hit = {each.path for each, _ in ill[1:]}
     count = stats.nan + stats.posinf + stats.neginf
-    channel, time = _first_place(record, reader)
+    at = _first_place(record, reader)
     sentence = (
         f"The first {_what(stats)}: {count} of {stats.count} values of {record.label!r}; {_origin(record, earlier)}. "
         f"It reached {len(hit)} of {counted(len(later), 'later layer')}. Look there for a division by zero, a log of 0 "
         "or less, an overflow, or a parameter that is NaN itself."
     )
-    place = () if channel is None else (channel,)
     before = earlier[-1].index if earlier else None
     reached = len(hit)
     return [
         finding(
             *("non-finite", record, count, 0, stats.count, sentence),
-            channels=place,
-            time=time,
+            channels=(at["channel"],) if "channel" in at else (),
+            time=at.get("time"),
+            sample=at.get("batch"),
             before=before,
             reached=reached,
         )
@@ -141,15 +141,14 @@ def _origin(record: TensorRecord, earlier: Sequence[TensorRecord]) -> str:
     return f"all {counted(len(earlier), 'record')} before it are finite, the last of them {earlier[-1].label!r}"
 
 
-def _first_place(record: TensorRecord, reader: Reader) -> tuple[int | None, int | None]:
-    """Channel and timestep of the first value that is not finite, None where there is no such axis or value."""
+def _first_place(record: TensorRecord, reader: Reader) -> dict[str, int]:
+    """Index by dim of the first value that is not finite; empty where the values cannot be read."""
     value = reader.value(record)
     if not isinstance(value, Tensor) or not value.numel():
-        return None, None
+        return {}
     wrong = (~value.detach().isfinite()).cpu().numpy()
     place = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    at = {dim: int(index) for dim, index in zip(record.dims, place, strict=True)}
-    return at.get("channel"), at.get("time")
+    return {dim: int(index) for dim, index in zip(record.dims, place, strict=True)}
 
 
 def _has_scale(record: TensorRecord) -> bool:

@@ -49,7 +49,7 @@ def test_inf_in_the_first_record_points_at_the_input() -> None:
     x = noise(8, 5, 3)
     x[2, 4, 1] = math.inf
     finding = only(nn.Sequential(nn.Identity()), x)
-    assert (finding.path, finding.channel, finding.time, finding.before) == ("0", 1, 4, None)
+    assert (finding.path, finding.sample, finding.channel, finding.time, finding.before) == ("0", 2, 1, 4, None)
     assert "The first Inf: 1 of 120 values" in finding.sentence and "model's input as well" in finding.sentence
 
 

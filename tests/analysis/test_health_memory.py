@@ -101,6 +101,7 @@ def test_collapsed_head(causal: bool) -> None:
     finding = only(Attend(causal, collapse(8.0)), noise(2, 80, 32))
     assert (finding.kind, finding.severity) == ("collapsed head", "warning")
     assert (finding.head, finding.places) == (2, (2,)) and finding.value > 0.9 and "on key 3" in finding.sentence
+    assert (finding.sample, finding.key) == (0, 3)
 
 
 def test_attention_sink_is_a_hint() -> None:
