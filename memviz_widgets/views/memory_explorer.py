@@ -15,6 +15,7 @@ from traitlets import Instance, Unicode
 from ..cache import ActivationCache
 from ..capture import memory_candidates, proposal_text
 from ..errors import MemvizError
+from ..frames.memory_card_recall import Curves, recall_rows
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION
 from .cache_entries import CacheEntries
@@ -23,6 +24,7 @@ from .color_bar import ColorBar
 from .color_mapping import ColorMapping
 from .explorer import MARGIN, OPTIONAL_AXES, Explorer, classed, figure
 from .gate_saturation import GateSaturation
+from .memory_card import MemoryCard
 from .memory_choice import MemoryChoice
 from .memory_link import MemoryLink
 from .memory_panels import MemoryPanels
@@ -58,9 +60,11 @@ class MemoryExplorer(Explorer):
         x: the model's input, with a model only: a tensor, a tuple (positional arguments) or a mapping (keywords).
         link: share layer, time, channel ... with the other views of the cache; False gives an own cursor.
         tokens: texts of the timesteps: a list, a list per sample, or (tokenizer, ids); None shows positions.
+        recall: a RecallCurve of the model, a list of them or a mapping of names to them: shown with the measures.
         image, layers, dims, budget, call, spill: as in ``ActivationCache.capture``, with a model only.
 
     Attributes:
+        card: the measures of the memory that is shown (MemoryCard); None where there is nothing to measure.
         selection: the cursor (Selection). Read, set and observe ``selection.layer``, ``.time``, ``.channel`` ...
         cache: the ActivationCache that is shown; ``cache.memories()`` has the records of every memory.
         colors: the colour range and map (ColorMapping).
@@ -68,7 +72,7 @@ class MemoryExplorer(Explorer):
 
     Raises:
         SourceError: when source is neither a module nor a cache, or a cache that is still recording, or x is given with
-            a cache.
+            a cache, or recall is no curve.
         ClosedError: when source is a cache that was closed.
         UnknownOptionError: for a keyword that does not exist, with the nearest one.
         ForwardError: when the model's forward raises; ``error.cache`` holds what was recorded before.
@@ -85,9 +89,18 @@ class MemoryExplorer(Explorer):
         **widget_serialization
     )
 
+    card: MemoryCard | None = None
+
     def __init__(
-        self, source: nn.Module | ActivationCache, x: Any = None, *, link: bool = True, **options: Any
+        self,
+        source: nn.Module | ActivationCache,
+        x: Any = None,
+        *,
+        link: bool = True,
+        recall: Curves | None = None,
+        **options: Any,
     ) -> None:
+        self._recall = recall_rows(recall)
         super().__init__(source, x, link=link, **options)
         if isinstance(source, nn.Module) and not self.selection.store.catalog["memories"]:
             self._propose(source, x, options.get("call"))
@@ -96,8 +109,15 @@ class MemoryExplorer(Explorer):
         self.choice = MemoryChoice(selection=selection)
         summary = CacheSummary(selection=selection)
         memories = selection.store.catalog["memories"]
+        if memories or self._recall:
+            self.card = MemoryCard(self.cache, selection=selection, recall=self._recall)
         if not memories:
-            return [summary, RecordLine(selection=selection, choice=self.choice)]  # which says that there is none
+            measured = [] if self.card is None else [self.card]
+            return [
+                summary,
+                *measured,
+                RecordLine(selection=selection, choice=self.choice),
+            ]  # which says that there is none
         self.colors = ColorMapping(selection=selection, choice=self.choice)
         if is_alone(self.cache):
             selection.layer = _first_layer(memories)
@@ -162,7 +182,7 @@ class MemoryExplorer(Explorer):
     def _readings(self, selection: Selection) -> Widget:
         """What is read off the selected unit, gate or cache; only what some memory of this recording has."""
         records = [entry for entry in selection.store.catalog["records"] if entry["memory"]]
-        views: dict[str, Widget] = {}
+        views: dict[str, Widget] = {} if self.card is None else {"measures": self.card}
         if any(entry["memory"]["tokens"]["sequence"] >= 0 for entry in records):
             views["text by unit"] = UnitText(selection=selection)
         if any(entry["memory"]["lags"] for entry in records):

@@ -66,9 +66,9 @@ def test_sliders_are_those_of_the_memories(explorer: mv.MemoryExplorer) -> None:
 
 
 def test_readings_are_those_that_some_memory_has(explorer: mv.MemoryExplorer) -> None:
-    assert below(explorer, Tab)[0].titles == ("text by unit", "retention", "gate saturation")
+    assert below(explorer, Tab)[0].titles == ("measures", "text by unit", "retention", "gate saturation")
     plain = mv.MemoryExplorer(nn.RNN(3, 4), torch.randn(6, 3))
-    assert below(plain, Tab)[0].titles == ("text by unit",)  # nothing says what a plain RNN keeps
+    assert below(plain, Tab)[0].titles == ("measures", "text by unit")  # nothing says what a plain RNN keeps
     assert not below(plain, CacheEntries)
     plain.close()
 
