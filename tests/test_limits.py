@@ -14,9 +14,17 @@ from torch import Tensor, nn
 
 import memviz_widgets as mv
 from memviz_widgets import ActivationCache
+from memviz_widgets.cache.saving_files import FolderWriter
 from memviz_widgets.capture import hooks
 from memviz_widgets.capture.pages import MOST_IDLE_BYTES, PAGES
-from memviz_widgets.errors import MissingExtraError, ModelError, NotReproducibleError, RecordingError
+from memviz_widgets.errors import (
+    FormatError,
+    MissingExtraError,
+    ModelError,
+    NotReproducibleError,
+    RecordingError,
+    SaveError,
+)
 
 from .capture.tiny_mamba import WIDTH, TinyCache, TinyMamba
 
@@ -318,3 +326,26 @@ def test_states_of_a_changed_cache() -> None:
         layer(x[:, 5:6], cache)
     assert torch.equal(tape.get("", "state", step=1), layer.states)
     assert (residual := tape.find("", "state", step=1).residual) is not None and residual > 0.1
+
+
+def test_overwriting_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, path = ActivationCache.capture(nn.Linear(2, 2), torch.ones(1, 2)), "memory://limits/run.zarr"
+    cache.save(path, overwrite=True)
+
+    def full(self: FolderWriter, *args: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(FolderWriter, "chunk", full)
+    with pytest.raises(SaveError, match="no room"):
+        cache.save(path, overwrite=True)
+    with pytest.raises(FormatError, match="there is nothing at this path"):
+        ActivationCache.open(path)
+
+
+def test_recovered_values_of_a_saved_capture(tmp_path: Path) -> None:
+    cache = ActivationCache.capture(nn.LSTM(2, 3), torch.ones(4, 1, 2))
+    cache.save(tmp_path / "run.zarr")
+    opened = ActivationCache.open(tmp_path / "run.zarr")
+    gate = opened.find("", "gate.f")
+    assert torch.equal(opened.get("", "gate.f"), cache.get("", "gate.f")) and gate.residual is not None
+    assert cache.recoveries(gate) and opened.recoveries(gate) == ()

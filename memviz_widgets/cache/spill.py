@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,8 +33,16 @@ CHUNK_BYTES = 1 << 20
 _PICTURES = (("height", "width"), ("time", "channel"), ("query", "key"), ("slot", "channel"), ("slot", "width"))
 """Dims that views draw as rows and columns. What they draw otherwise is right too, and takes longer to read."""
 
-_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By bytes per element. complex128 has 16: a last axis of two int64."""
+
+
+class ChunkReader(Protocol):
+    """Where the chunks of a SpilledValue are: a Spill, or a saved capture."""
+
+    def read(self, name: str, array: Any, chunks: tuple[int, ...], spans: tuple[slice, ...]) -> Tensor:
+        """Integers of a part of an array, a copy."""
+        ...
 
 
 class Spill:
@@ -191,7 +199,7 @@ class Spill:
 
 
 class SpilledValue:
-    """A tensor on disk (a LazyValue). It can be read as long as its :class:`Spill` is open.
+    """A tensor on disk (a LazyValue). It can be read as long as its :class:`ChunkReader` is open.
 
     Attributes:
         shape: Size per axis.
@@ -202,7 +210,13 @@ class SpilledValue:
     __slots__ = ("_array", "_chunks", "_name", "_spill", "dtype", "nbytes", "shape")
 
     def __init__(
-        self, spill: Spill, name: str, array: Any, chunks: tuple[int, ...], shape: tuple[int, ...], dtype: torch.dtype
+        self,
+        spill: ChunkReader,
+        name: str,
+        array: Any,
+        chunks: tuple[int, ...],
+        shape: tuple[int, ...],
+        dtype: torch.dtype,
     ) -> None:
         self._spill = spill
         self._name = name
@@ -211,6 +225,11 @@ class SpilledValue:
         self.shape = shape
         self.dtype = dtype
         self.nbytes = int(array.nbytes)
+
+    @property
+    def once(self) -> tuple[int, ...]:
+        """Size per axis of what is on disk: 1 where ``expand`` repeated."""
+        return tuple(self._array.shape[: len(self.shape)])
 
     def read(self, index: Index) -> Tensor:
         """A part of it, on the CPU; only the chunks that it touches are read.
@@ -225,9 +244,8 @@ class SpilledValue:
         if len(index) != len(self.shape):
             raise IndexError(f"{len(index)} indices for {len(self.shape)} axes; give an int or a slice per axis.")
         spans = [_span(entry, size) for entry, size in zip(index, self.shape, strict=True)]
-        stored = self._array.shape[: len(self.shape)]
         # An axis that expand made longer has one entry on disk.
-        once = [kept == 1 != size for kept, size in zip(stored, self.shape, strict=True)]
+        once = [kept == 1 != size for kept, size in zip(self.once, self.shape, strict=True)]
         places = tuple(slice(0, 1) if single else span for single, span in zip(once, spans, strict=True))
         with torch.inference_mode(False), torch.no_grad():
             raw = self._spill.read(self._name, self._array, self._chunks, places)
@@ -296,15 +314,15 @@ def _span(entry: int | slice, size: int) -> slice:
 def _as_integers(part: Tensor) -> Tensor:
     """The elements as integers, contiguous on the CPU; complex128 gets a last axis of 2."""
     part = part.resolve_conj().resolve_neg().contiguous().cpu()
-    if part.element_size() not in _INTEGERS:
+    if part.element_size() not in INTEGERS:
         return torch.view_as_real(part).view(torch.int64)
-    return part.view(_INTEGERS[part.element_size()])
+    return part.view(INTEGERS[part.element_size()])
 
 
 def _from_integers(raw: Tensor, dtype: torch.dtype) -> Tensor:
     if not raw.numel():  # numpy gives an empty array strides that no complex view takes
         raw = torch.empty_like(raw, memory_format=torch.contiguous_format)
-    if dtype.itemsize not in _INTEGERS:
+    if dtype.itemsize not in INTEGERS:
         return torch.view_as_complex(raw.view(torch.float64))
     return raw.view(dtype)
 
