@@ -220,7 +220,7 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
   }
 
   /** Lets vmin and vmax show the range in force. Nothing is sent: the next thing that is sent takes them along. */
-  private followRange(): void {
+  protected followRange(): void {
     const place = this.selection && this.shown().place();
     const mode = this.trait('mode');
     if (!place || mode === 'fixed') {

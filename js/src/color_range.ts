@@ -21,6 +21,16 @@ export function between({ min, max }: Ends): Range {
   return finite ? [min, max] : NOTHING_FINITE;
 }
 
+/** From the smallest to the largest of several; an end that one does not have, the others say. */
+export function union(several: Ends[]): Ends {
+  const smallest = several.flatMap(({ min }) => (min === null ? [] : [min]));
+  const largest = several.flatMap(({ max }) => (max === null ? [] : [max]));
+  return {
+    min: smallest.length > 0 ? Math.min(...smallest) : null,
+    max: largest.length > 0 ? Math.max(...largest) : null,
+  };
+}
+
 export function aroundZero({ min, max }: Ends): Range {
   if (min === null || max === null) {
     return NOTHING_FINITE;

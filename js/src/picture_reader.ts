@@ -80,6 +80,11 @@ export class PictureReader {
     return this.readout.speaks ? this.readout.cell : null;
   }
 
+  /** The cell that is read, by pointer or keyboard. */
+  get cell(): Cell | null {
+    return this.readout.cell;
+  }
+
   private get selection(): SelectionModel {
     return this.host.shown.selection;
   }

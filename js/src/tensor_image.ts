@@ -288,6 +288,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const bands = picture ? selectedBands(this.shown, picture, toX, toY) : [];
     const cell = this.reader?.keyboardCell;
     const box = this.box();
+    this.model.point(this.reader?.cell ?? null);
     if (picture && box && cell) {
       bands.push(['cell', boxOfCell(box, cell.row, cell.col, picture.rows, picture.cols)]);
     }

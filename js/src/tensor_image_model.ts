@@ -5,6 +5,7 @@ import type { ISerializers, WidgetModel } from '@jupyter-widgets/base';
 import { MarkModel } from 'bqplot';
 
 import type { PictureEntry } from './catalog';
+import type { Cell } from './cell_readout';
 import type { Room } from './figure_shape';
 import { tensorImageDefaults } from './generated/traits';
 import type { TensorImageState } from './generated/traits';
@@ -58,6 +59,17 @@ export class TensorImageModel extends MarkModel {
     return this.get(name) as TensorImageState[K];
   }
 
+  /** The cell that is read in a view; null: none. Says 'pointed' when it is another one. */
+  declare pointed: Cell | null;
+
+  point(cell: Cell | null): void {
+    const before = this.pointed;
+    this.pointed = cell;
+    if (before?.row !== cell?.row || before?.col !== cell?.col) {
+      this.trigger('pointed');
+    }
+  }
+
   /** The frame of the selected record, or the map that the choice names. */
   get shown(): ShownPicture {
     return shownBy(this.trait('selection'), this.trait('choice'));
@@ -70,6 +82,7 @@ export class TensorImageModel extends MarkModel {
   override initialize(...args: Parameters<MarkModel['initialize']>): void {
     super.initialize(...args);
     this.followed = [];
+    this.pointed = null;
     this.plot = { width: UNKNOWN_PX, height: UNKNOWN_PX };
     this.room = {};
     this.rooms = new Map();

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from . import attention, health, memory, recall, rollout
+from . import attention, distance, health, memory, recall, rollout
 from .channels import channel_measures
 from .histogram import Histogram, histogram
 
-__all__ = ["Histogram", "attention", "channel_measures", "health", "histogram", "memory", "recall", "rollout"]
+__all__ = [
+    "Histogram",
+    "attention",
+    "channel_measures",
+    "distance",
+    "health",
+    "histogram",
+    "memory",
+    "recall",
+    "rollout",
+]

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Protocol
 
+from ..cache.aligned import ATTENTION_DIFFERENCE
 from ..records import TensorRecord, TensorStats
 from .attention_heads import HEAD_KINDS, HEAD_MEASURES
 from .attention_plan import AttentionPlan, is_attention, plan_attention, rollout_chains
@@ -114,12 +116,19 @@ def _attention_entries(records: tuple[TensorRecord, ...], texts: Texts) -> Itera
     chains = rollout_chains(records)
     earlier: dict[tuple[str, str, int], int] = {}
     for record in records:
-        if is_attention(record) and record.available:
+        if _over_keys(record) and record.available:
             layer = (record.path, record.item, record.call)
             places = token_places(record, texts, growing=growing, earlier=earlier.get(layer, 0))
             earlier[layer] = earlier.get(layer, 0) + record.shape[2]
             plan = plan_attention(record.shape)
             yield record.index, _attention_entry(record, plan, places, in_chain=record.index in chains)
+
+
+def _over_keys(record: TensorRecord) -> bool:
+    """Whether the axes of a record are those of attention weights: of weights, or of their difference."""
+    if record.kind == ATTENTION_DIFFERENCE:
+        record = replace(record, kind="attention")
+    return is_attention(record)
 
 
 def _attention_entry(
@@ -194,7 +203,7 @@ def _batches(entries: list[RecordEntry], sequences: int) -> list[int]:
 def _extents(record: TensorRecord, plan: RecordPlan) -> dict[str, int]:
     """Size per selection trait. Queries are timesteps: views of other layers go along with the one that is chosen."""
     extents = dict(plan.extents)
-    if record.kind == "attention" and "query" in extents:
+    if record.kind in ("attention", ATTENTION_DIFFERENCE) and "query" in extents:
         extents.setdefault("time", extents["query"])
     return extents
 

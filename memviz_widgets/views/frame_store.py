@@ -1,6 +1,6 @@
 """FrameStore: the kernel's end of the pages that a notebook page holds.
 
-In: an ActivationCache and wishes from the browser (custom messages). Out: its catalog, pages of uint8 frames,
+In: a cache and wishes from the browser (custom messages). Out: its catalog, pages of uint8 frames,
 exact values of single cells. The browser's end (js/src/frame_store.ts) decides what is asked for and when.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from ipywidgets import Widget, register
 from traitlets import Dict, Int, List, Unicode
 
-from ..cache import ActivationCache
+from ..cache.recorded_cache import RecordedCache
 from ..errors import MemvizError
 from ..frames.catalog import build_catalog
 from ..frames.pages import Page, PageSource
@@ -46,7 +46,7 @@ class FrameStore(Synced, Widget):
 
     _source: PageSource | None = None
 
-    def __init__(self, cache: ActivationCache, **kwargs: Any) -> None:
+    def __init__(self, cache: RecordedCache, **kwargs: Any) -> None:
         source = PageSource(cache)
         catalog = build_catalog(cache)
         # What the capture could not record or put back must not wait in an attribute until somebody looks.
@@ -107,7 +107,7 @@ class FrameStore(Synced, Widget):
         self.send({"type": "value", "id": content["id"], **answer})
 
 
-def capture_notice(cache: ActivationCache) -> str:
+def capture_notice(cache: RecordedCache) -> str:
     """What the capture could not record or put back, a line each, the first few; "" when there is nothing."""
     sentences = [*cache.remarks, *cache.opaque.values()]
     more = len(sentences) - MOST_NOTICES
