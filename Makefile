@@ -41,6 +41,9 @@ bench: python
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.attention
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory_scrub
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.saved
+	$(IN_VENV) -m tests.benchmarks.measures
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.health
 
 screenshots: python
 	$(PYTHON) .setup/prepare.py test

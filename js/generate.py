@@ -35,9 +35,21 @@ TS_NAMES = {str: "string", int: "number", float: "number", bool: "boolean", type
 
 # Traits that say less in Python than the front end relies on: contents of containers, the class behind a Widget.
 CONTENT_TYPES = {
+    ("ComparisonCurve", "distances"): "DistanceEntry[]",
+    ("ComparisonCurve", "unaligned"): "UnalignedEntry[]",
+    ("ComparisonLink", "selections"): "SelectionModel[]",
+    ("ComparisonReadout", "images"): "TensorImageModel[]",
+    ("ComparisonReadout", "names"): "string[]",
     ("FrameStore", "catalog"): "Partial<Catalog>",
     ("FrameStore", "pages"): "PageState[]",
+    ("HealthTable", "rows"): "HealthRow[]",
+    ("HealthTable", "checks"): "HealthCheck[]",
+    ("HealthTable", "severities"): "string[]",
+    ("HealthTable", "unread"): "HealthUnread[]",
     ("ImageOverlay", "pictures"): "OverlayPicture[]",
+    ("MemoryCard", "cards"): "Record<string, Card>",
+    ("MemoryCard", "methods"): "Record<string, CardMethod>",
+    ("MemoryCard", "recall"): "CardRow[]",
     ("Selection", "store"): "FrameStoreModel",
     ("Selection", "lit"): "number[]",
 }
@@ -47,6 +59,15 @@ IMPORTS = (
     ("FrameStoreModel", "../frame_store"),
     ("OverlayPicture", "../overlay_picture"),
     ("Catalog", "./catalog"),
+    ("Card", "./catalog"),
+    ("CardMethod", "./catalog"),
+    ("CardRow", "./catalog"),
+    ("DistanceEntry", "./catalog"),
+    ("UnalignedEntry", "./catalog"),
+    ("TensorImageModel", "../tensor_image_model"),
+    ("HealthCheck", "./catalog"),
+    ("HealthRow", "./catalog"),
+    ("HealthUnread", "./catalog"),
 )
 
 

@@ -12,13 +12,25 @@ from .capture import (
     register_memory,
     unregister_memory,
 )
+from .capture import what_if_edits as edit
 from .selection import Selection
-from .views import ActivationExplorer, AttentionExplorer, MemoryExplorer, TensorImage, explore
+from .views import (
+    ActivationExplorer,
+    AttentionExplorer,
+    Comparison,
+    HealthReport,
+    MemoryExplorer,
+    TensorImage,
+    compare,
+    explore,
+)
 
 __all__ = [
     "ActivationCache",
     "ActivationExplorer",
     "AttentionExplorer",
+    "Comparison",
+    "HealthReport",
     "MemoryAdapter",
     "MemoryExplorer",
     "MemoryTensor",
@@ -26,6 +38,8 @@ __all__ = [
     "TensorImage",
     "__version__",
     "analysis",
+    "compare",
+    "edit",
     "errors",
     "explore",
     "memory_candidates",

@@ -71,12 +71,32 @@ class SpillError(MemvizError, OSError):
     """A spill folder that cannot be made, written to or read."""
 
 
+class SaveError(MemvizError, OSError):
+    """A capture that cannot be saved where it was asked to: the path is taken, no capture's, or not to be written."""
+
+
+class FormatError(MemvizError, ValueError):
+    """A file or folder that is no saved capture, is damaged or tampered with, or was saved by a newer version."""
+
+
 class MissingExtraError(MemvizError, ImportError):
     """A feature whose optional dependency is not installed; the text names the extra to install."""
 
 
 class ClosedError(MemvizError, RuntimeError):
     """A cache that was closed and has no values any more."""
+
+
+class AlignmentError(MemvizError, ValueError):
+    """Two caches of which no record can be compared: nothing has the same path, kind, call, step and shape."""
+
+
+class EditError(MemvizError, ValueError):
+    """An edit of a what-if that does not fit what it edits: its axis, position, shape or kind."""
+
+
+class WhatIfError(MemvizError, RuntimeError):
+    """A what-if that cannot be run: the model is gone or was changed, or its input was not kept."""
 
 
 def nearest_hint(given: str, known: Iterable[str], cutoff: float = 0.4) -> str:

@@ -12,7 +12,15 @@ from memviz_widgets.selection import Selection
 from memviz_widgets.synced import MODULE_VERSION, Synced
 
 # Their constructors have tests of their own.
-MADE_FROM_A_CACHE = (views.ActivationExplorer, views.AttentionExplorer, views.FrameStore, views.MemoryExplorer)
+MADE_FROM_A_CACHE = (
+    views.ActivationExplorer,
+    views.AttentionExplorer,
+    views.Comparison,
+    views.FrameStore,
+    views.HealthReport,
+    views.MemoryCard,
+    views.MemoryExplorer,
+)
 WIDGETS = [Selection, *(each for name in views.__all__ if isinstance(each := getattr(views, name), type))]
 
 

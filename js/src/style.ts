@@ -5,7 +5,10 @@
  */
 
 import { ATTENTION } from './attention_style';
+import { COMPARISON_STYLE } from './comparison_style';
 import { HEAD_GRID_STYLE } from './head_grid_style';
+import { HEALTH_STYLE } from './health_style';
+import { MEMORY_CARD_STYLE } from './memory_card_style';
 import { MEMORY_PANELS_STYLE } from './memory_panels_style';
 import { MEMORY } from './memory_style';
 import { TOKENS } from './token_style';
@@ -215,7 +218,7 @@ const PARTS = `
 }
 `;
 
-const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, TOKENS, HEAD_GRID_STYLE, MEMORY, MEMORY_PANELS_STYLE, READINGS].join(
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, READINGS].join(
   '',
 );
 

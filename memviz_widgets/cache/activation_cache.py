@@ -16,11 +16,14 @@ from .. import capture as capturing
 from ..errors import ForwardError
 from ..records import Draft
 from .bringing_back import BringingBack
+from .budget import parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
 from .joining import with_joined
+from .opening import open_capture
 from .prices import known_price
 from .recorded_cache import RecordedCache
+from .what_if import WhatIfPlan
 
 
 class ActivationCache(RecordedCache):
@@ -37,7 +40,10 @@ class ActivationCache(RecordedCache):
         opaque: Path -> a sentence, for modules that take no hooks (TorchScript).
         never_called: Paths of modules with a forward that did not run.
         remarks: Sentences about what could not be recorded or put back.
+        origin: What :meth:`what_if` starts from; None where there was no forward of capture's own.
     """
+
+    origin: capturing.Origin | None = None
 
     @classmethod
     def capture(
@@ -82,9 +88,61 @@ class ActivationCache(RecordedCache):
             cache._settle(session)
             error.cache = cache  # type: ignore[union-attr]
             raise
+        cache.origin = capturing.origin_of(session, call)
         cache._settle(session)
+        if cache._again.replay is None:
+            cache.origin = cache.origin.within(cache.budget_bytes - cache._values.held_bytes)
         price.nbytes = cache.recorded_bytes
         return cache
+
+    def what_if(
+        self,
+        edits: Mapping[str, Any],
+        *,
+        model: nn.Module | None = None,
+        x: object = None,
+        call: Callable[[Any], Any] | None = None,
+        budget: object = None,
+    ) -> ActivationCache:
+        """The twin of this cache: the same forward with some tensors changed by hand. This cache stays as it is.
+
+        The same modules run in the same modes, with the same input and random numbers; the model comes back as it was.
+        The twin equals a model that is edited by hand, bit for bit: a forward hook that changes an output, a head of
+        scaled_dot_product_attention multiplied, columns of ``out_proj.weight`` of nn.MultiheadAttention multiplied.
+        Gates and states of nn.LSTM, nn.GRU, nn.RNN and their cells can be edited; from the first edited step on the
+        layer then runs step by step, which agrees with torch's kernel to rounding.
+        Layers of torch that finished before the first edit are not computed again where that is certain to change
+        nothing (under no_grad; see ``remarks`` of the twin).
+
+        Args:
+            edits: Place -> edit, or a list of them. A place is a record's label: ``"conv1"``, ``"enc[1]"``,
+                ``"block.attn attention"``, ``"lstm[l0] gate.f"``, ``"ntm memory"``; ``"input"`` is the model's input,
+                ``"block input"`` that of a module. An edit is one of ``mv.edit`` or a function of the tensor:
+                ``mv.edit.zero(channel=3)``, ``mv.edit.scale(0.5, head=2)``, ``mv.edit.set(0.0, time=30)``,
+                ``mv.edit.replace(tensor)``. It is made in every call; ``call=`` and ``step=`` pick some.
+            model: Runs in place of the recorded model, as it is; for a model that is gone or was written to.
+            x: Another input, or the same where it was not kept.
+            call: Runs the model in another way, as in :meth:`capture`.
+            budget: Of the twin; None for the same.
+
+        Raises:
+            EditError: when an edit does not fit: an axis, position, shape or kind.
+            UnknownRecordError: when there is no such record.
+            WhatIfError: when the model is gone or was written to, or its input was not kept.
+            ClosedError: after :meth:`close`.
+            ForwardError: when the forward with the edits raised.
+        """
+        self._check_open()
+        plan = WhatIfPlan(self, self._trace, self.origin, edits, model=model, x=x, call=call)
+        twin = ActivationCache(self.budget_bytes if budget is None else budget, tokens=self.tokens, image=self.image)
+        session = twin._make_session(plan.model, plan.layers, plan.dims, loop=False, what_if=plan.what_if)
+        try:
+            plan.run(session)
+        except BaseException:
+            twin.close()
+            raise
+        twin._settle(session)
+        return twin
 
     @classmethod
     def estimate(
@@ -152,6 +210,30 @@ class ActivationCache(RecordedCache):
         checked = cache.token_texts[0] if len(cache.token_texts) == 1 else None
         return cache._filled(records_from_attentions(attentions, checked))
 
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, budget: object = "1 GiB") -> ActivationCache:
+        """A cache of what :meth:`save` wrote: read only, without the model. Values are read when they are looked at.
+
+        Args:
+            path: The folder or file, or its URL.
+            budget: Bytes that values which are put together may occupy in memory.
+
+        Raises:
+            FormatError: when there is nothing, or it is foreign, newer, cut off, damaged or tampered with. Nothing that
+                is read is run.
+            SaveError, MissingExtraError, BudgetError: about the arguments.
+        """
+        opened = open_capture(path, parse_budget(budget))
+        cache = cls(budget, tokens=opened.tokens, image=opened.image)
+        cache._values, cache._records, cache._trace = opened.values, opened.records, opened.trace
+        cache._again = BringingBack(opened.values, None)
+        return cache
+
+    def close(self) -> None:
+        """Free all values and let the model go. Records stay readable; asking for a value raises ClosedError."""
+        self.origin = None
+        super().close()
+
     def _filled(self, found: Sequence[tuple[Draft, Tensor | None]]) -> ActivationCache:
         for record, value in found:
             self._trace.names[record.path] = record.path
@@ -161,13 +243,26 @@ class ActivationCache(RecordedCache):
         return self
 
     def _make_session(
-        self, model: nn.Module, layers: object, dims: Mapping[str, object] | None, *, loop: bool
+        self,
+        model: nn.Module,
+        layers: object,
+        dims: Mapping[str, object] | None,
+        *,
+        loop: bool,
+        what_if: capturing.WhatIf | None = None,
     ) -> capturing.Session:
         # With a spill folder nothing is given up, so nothing needs a replay.
         values = self._values
         holder = None if values.spills else capturing.Holder(values.hold, values.release)
         session = capturing.Session(
-            model, values.add, layers=layers, dims=dims, trace=self._trace, holder=holder, loop=loop
+            model,
+            values.add,
+            layers=layers,
+            dims=dims,
+            trace=self._trace,
+            holder=holder,
+            loop=loop,
+            what_if=what_if,
         )
         self._again = BringingBack(values, session.replay)
         return session

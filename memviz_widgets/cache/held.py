@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..capture import Derived
+from ..capture import Derived, LazyValue
 from ..records import TensorStats
 from .spill import SpilledValue
 
@@ -69,3 +69,12 @@ class Entry:
     def loaded(self) -> dict[str, Tensor]:
         """The tensors of all parts, which are stored."""
         return {name: part.loaded() for name, part in self.parts.items()}
+
+    def readable(self) -> dict[str, Tensor | LazyValue]:
+        """All parts, which are stored, those on disk without being loaded."""
+        found: dict[str, Tensor | LazyValue] = {}
+        for name, part in self.parts.items():
+            value = part.tensor if part.tensor is not None else part.spilled
+            assert value is not None
+            found[name] = value
+        return found

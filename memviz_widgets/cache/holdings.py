@@ -40,6 +40,11 @@ class Holdings:
         """Bytes of the values of records."""
         return sum(value.nbytes for value in self._values.values() if value.recorded)
 
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of saved inputs that are no value of a record."""
+        return sum(value.nbytes for value in self._values.values() if value.pins and not value.recorded)
+
     def put(self, value: Value, tensor: Tensor) -> None:
         """Hold a copy."""
         value.tensor = tensor

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import capture as capturing
-from ..capture import LazyValue
+from ..capture import LazyValue, RecoveredValue
 from ..errors import ClosedError, NotKeptError, RecordingError
 from ..records import TensorRecord
 from .bringing_back import BringingBack
@@ -21,6 +21,7 @@ from .budget import format_bytes, parse_budget
 from .joining import joined_value, memories_of
 from .lookup import find_record
 from .recovered import with_findings
+from .saving import save_capture
 from .spill import Spill
 from .tokens import TokenTexts, token_texts
 from .values import ValueStore
@@ -64,8 +65,17 @@ class RecordedCache:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of the values that are held, each once however many names it has."""
-        return self._values.held_bytes
+        """Bytes of the values that are held, each once however many names it has.
+
+        With those of inputs while values may have to be computed again. When all are held, the model's input stays for
+        ``what_if``, within the budget, and counts in :attr:`input_bytes` alone.
+        """
+        return self._values.held_bytes - (self.input_bytes if self._again.replay is None else 0)
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of inputs that are held to run the model or parts of it again, and are no value of a record."""
+        return self._values.saved_bytes
 
     @property
     def recorded_bytes(self) -> int:
@@ -235,9 +245,44 @@ class RecordedCache:
             raise NotKeptError(f"{record.label!r} (call {record.call}) has no values here: {record.note}")
         return value
 
+    def recoveries(self, record: TensorRecord) -> tuple[RecoveredValue, ...]:
+        """The calls that a recovered value comes from, with their inputs and weights: one per call, in order.
+
+        () where a part of it was read and not recovered, or its tensors are not held. Brings nothing back by itself.
+
+        Raises:
+            ClosedError: after :meth:`close`.
+        """
+        self._check_open()
+        found = [self._values.recovery(index) for index in record.parts or (record.index,)]
+        known = tuple(value for value in found if value is not None)
+        return known if len(known) == len(found) else ()
+
     def value_or_none(self, record: TensorRecord) -> Tensor | LazyValue | None:
         """The held value without a copy, or None when it is not held now or the cache is closed."""
         return None if self._closed or record.parts else self._values.get(record.index)
+
+    def save(self, path: str | os.PathLike[str], *, values: str = "all", overwrite: bool = False) -> None:
+        """Write everything to a folder or file, from which ``ActivationCache.open`` reads it without the model.
+
+        What is not held is brought back one value at a time; memory stays within the budget. A value that cannot be had
+        is left out, and its record says why. Attention is written as query and key, recovered values as they are
+        computed.
+
+        Args:
+            path: ``"run.zarr"``: a folder, of any size, with a file per MiB. ``"run.safetensors"``: one file, for small
+                ones. Of this machine, or a URL of any file system that fsspec knows, such as ``"s3://bucket/run.zarr"``.
+            values: "all"; or "held": only what is in memory or on disk now, without running the model.
+            overwrite: Replace what is there, if it is a saved capture. On this machine it goes when the new one is
+                complete; elsewhere before that is written.
+
+        Raises:
+            SaveError: when the path is taken, or cannot be written. Nothing is left there then.
+            MissingExtraError: when the URL needs a package that is not installed.
+            ClosedError, RecordingError: after :meth:`close`, and while a recording runs.
+        """
+        self._check_open()
+        save_capture(self, self._values, self._trace, path, values=values, overwrite=overwrite)
 
     def _check_open(self) -> None:
         if self.recording:

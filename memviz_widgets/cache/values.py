@@ -16,6 +16,7 @@ from torch import Tensor
 from ..capture import (
     Derived,
     LazyValue,
+    QueryKey,
     RecoveredValue,
     checksum,
     dense_tensor,
@@ -31,8 +32,10 @@ from .budget import budget_text, format_bytes
 from .held import Entry, Value
 from .holdings import Holdings
 from .live_values import LiveValues, mark_of
+from .opening_values import SavedValues
 from .recovered import Recoveries
 from .spill import Spill
+from .stored_attention import StoredAttention
 from .verify import same_stats
 
 MEASURED_LATER = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
@@ -72,11 +75,13 @@ class ValueStore:
         """What was found out about values that are recovered instead of read."""
         self.expected_bytes = 0
         """Bytes of all values, if an earlier recording told; 0 = not known."""
+        self.saved: SavedValues | None = None
+        """The saved capture whose values these are."""
 
     @property
     def spills(self) -> bool:
-        """Whether what does not fit goes to disk."""
-        return self._spill is not None
+        """Whether what is not in memory is on disk."""
+        return self._spill is not None or self.saved is not None
 
     @property
     def drafts(self) -> list[Draft]:
@@ -87,6 +92,11 @@ class ValueStore:
     def held_bytes(self) -> int:
         """Bytes of all values that are held."""
         return self._held.nbytes
+
+    @property
+    def saved_bytes(self) -> int:
+        """Bytes of saved inputs that are held and are no value of a record."""
+        return self._held.input_bytes
 
     @property
     def kept_bytes(self) -> int:
@@ -296,11 +306,28 @@ class ValueStore:
         self._held.look_at([*entry.parts.values(), *([entry.result] if entry.result else [])])
         if entry.result is not None and entry.result.tensor is not None:
             return entry.result.tensor
+        if isinstance(entry.derived, QueryKey) and not entry.held:
+            return StoredAttention(entry.derived, entry.readable())
         if entry.derived is not None:
             value = entry.derived.with_tensors(entry.loaded())
             return self._recover(index, value) if isinstance(value, RecoveredValue) else value
         part = entry.parts[""]
         return part.tensor if part.tensor is not None else part.spilled
+
+    def entry(self, index: int) -> Entry | None:
+        """What a record's value is made of; None when it has none."""
+        return self._entries.get(index)
+
+    def adopt(self, index: int, entry: Entry) -> None:
+        """Take a value that lies in a saved capture."""
+        self._entries[index] = entry
+
+    def recovery(self, index: int) -> RecoveredValue | None:
+        """What a record's value is recovered of, whether or not its result is held; None of other records."""
+        entry = self._entries.get(index)
+        if entry is None or not entry.stored or not isinstance(entry.derived, RecoveredValue):
+            return None
+        return entry.derived.with_tensors(entry.loaded())
 
     def _recover(self, index: int, value: RecoveredValue) -> Tensor | LazyValue:
         """Compute a value, and those that come along, and hold what fits; what does not fit is read in pieces."""
@@ -365,5 +392,6 @@ class ValueStore:
         self._unmeasured.clear()
         self.recoveries.clear()
         self.pinned_bytes = 0
-        if self._spill is not None:
-            self._spill.close()
+        for files in (self._spill, self.saved):
+            if files is not None:
+                files.close()

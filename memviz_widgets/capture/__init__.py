@@ -12,19 +12,29 @@ from .memory_candidates import Candidate, memory_candidates, proposal_text
 from .memory_hops import hop_groups
 from .outputs import tensors_of
 from .recurrent_cells import RecurrentError
+from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
 from .stats import tensor_stats
 from .tensors import TensorMap, dense_tensor, held_nbytes, look, same_bits, snapshot, tensor_kind, version_of
 from .trace import Trace
+from .what_if import Change, WhatIf
+from .what_if_edits import Edit, as_edits, positions
+from .what_if_origin import Origin, origin_of
+from .what_if_prefix import Prefix
 
 __all__ = [
     "Candidate",
+    "Change",
     "Derived",
+    "Edit",
     "Holder",
+    "LayerRun",
     "LazyValue",
     "MemoryAdapter",
     "MemoryTensor",
+    "Origin",
+    "Prefix",
     "QueryKey",
     "RecoveredValue",
     "RecurrentError",
@@ -34,13 +44,18 @@ __all__ = [
     "Sink",
     "TensorMap",
     "Trace",
+    "WhatIf",
+    "as_edits",
     "checksum",
     "dense_tensor",
     "fingerprint",
     "held_nbytes",
     "hop_groups",
+    "layer_run",
     "look",
     "memory_candidates",
+    "origin_of",
+    "positions",
     "proposal_text",
     "register_memory",
     "run",

@@ -66,12 +66,21 @@ class Anchors:
         hold: Keeps a copy of a tensor for replay; None when there is no room.
         release: Gives such a copy up.
         loop: Whether the weights may change between the calls: a training loop.
+        blocks: Whether inputs of blocks are saved; else those of the outermost call alone.
     """
 
-    def __init__(self, model: nn.Module, hold: Hold, release: Callable[[Held], None], *, loop: bool = False) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        hold: Hold,
+        release: Callable[[Held], None],
+        *,
+        loop: bool = False,
+        blocks: bool = True,
+    ) -> None:
         self._hold = hold
         self._release = release
-        self._levels = block_levels(model)
+        self._levels = block_levels(model) if blocks else {}
         self._open: list[Anchor | None] = []
         self._anchors: list[Anchor] = []
         self._moving: Anchor | None = None
@@ -79,6 +88,7 @@ class Anchors:
         self._copies: dict[int, tuple[object, Any]] = {}
         self._loop = loop
         self._model = model
+        self._kept: Anchor | None = None
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:
         """A call begins and the next record will have this index; True when :meth:`end` must be told of its end."""
@@ -213,9 +223,16 @@ class Anchors:
         smallest = next(self.around(index), None)
         return sys.maxsize if smallest is None else (smallest.stop or 0) - smallest.first
 
+    def keep_outermost(self) -> Anchor | None:
+        """The outermost call, whose inputs stay held from now on; None in a loop, and when they were not saved."""
+        first = self._anchors[0] if self._anchors and not self._loop else None
+        self._kept = first if first is not None and first.saved and first.level == 0 else None
+        return self._kept
+
     def clear(self) -> None:
-        """Give up everything."""
+        """Give up everything but what is to be kept."""
         for anchor in self._anchors:
-            self._empty(anchor)
+            if anchor is not self._kept:
+                self._empty(anchor)
         self._anchors.clear()
         self._open.clear()

@@ -24,16 +24,17 @@ def _ignoring() -> Callable[..., None]:
     return ignore
 
 
-class _Hook:
+class Hook:
     """A hook that stays behind when the model is copied: a copy gets :func:`ignore`, and pickle works."""
 
     __slots__ = ("_act",)
 
-    def __init__(self, act: Callable[..., None]) -> None:
+    def __init__(self, act: Callable[..., Any]) -> None:
         self._act = act
 
-    def __call__(self, *args: Any) -> None:
-        self._act(*args)
+    def __call__(self, *args: Any) -> Any:
+        """What the function does; of a recorder's hooks nothing comes back."""
+        return self._act(*args)
 
     def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
         return _ignoring, ()
@@ -43,7 +44,7 @@ class _Hook:
 def attached(sites: list[Site], recorder: Recorder, trace: Trace) -> Iterator[None]:
     """Hooks on every site while the block runs. They are registered last, so they see what the user's hooks changed."""
     handles: list[RemovableHandle] = []
-    before, after = _Hook(recorder.entered), _Hook(recorder.left)
+    before, after = Hook(recorder.entered), Hook(recorder.left)
     try:
         for site in sites:
             _attach(site, before, after, handles, trace)
@@ -55,7 +56,7 @@ def attached(sites: list[Site], recorder: Recorder, trace: Trace) -> Iterator[No
         recorder.close()
 
 
-def _attach(site: Site, before: _Hook, after: _Hook, handles: list[RemovableHandle], trace: Trace) -> None:
+def _attach(site: Site, before: Hook, after: Hook, handles: list[RemovableHandle], trace: Trace) -> None:
     """Hook one module; each handle goes to ``handles`` at once, so that a refusal half way leaves none behind."""
     try:
         handles.append(site.module.register_forward_pre_hook(before, with_kwargs=True))

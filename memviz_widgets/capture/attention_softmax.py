@@ -246,6 +246,17 @@ class SoftmaxWatch:
         del self._followed[id(product)]
         return self._found(followed.weights, replace(followed, key_axis=-1), caller)
 
+    def operand(self, args: tuple[Any, ...]) -> tuple[int, bool] | None:
+        """Which argument of a product may be weights, and whether it has the keys before the queries. Before ``look``.
+
+        None for a product that says its axes by letters, and for weights that multiplied the values one by one.
+        """
+        for place, value in enumerate(args):
+            followed = self._of(value)
+            if followed is not None and followed.weights is None and not isinstance(args[0], str):
+                return place, followed.key_axis != -1
+        return None
+
     def _einsum(self, args: tuple[Any, ...], caller: Caller) -> Found | None:
         operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
         if not isinstance(args[0], str) or len(operands) != 2:

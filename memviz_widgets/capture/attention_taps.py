@@ -20,6 +20,7 @@ from .attention_mha import forward_weights, fused_weights
 from .attention_sdpa import UnreadableError, flex_operator, flex_weights, readable, sdpa_weights
 from .attention_softmax import PRODUCTS, SOFTMAXES, STEPS, SUMS, Caller, SoftmaxWatch
 from .function_mode import TapsMode, push, take_off, unnoticed
+from .what_if_attention import EditedWeights, called_with
 
 Reader = Callable[[tuple[Any, ...], Mapping[str, Any]], QueryKey]
 
@@ -61,6 +62,7 @@ class AttentionTaps:
 
     Attributes:
         remarks: Sentences about attention that could not be read, each once.
+        editor: Asked at each call for the edits of its weights, of a what-if; None changes nothing.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class AttentionTaps:
         used: Callable[[str, nn.Parameter], None] = lambda name, parameter: None,
     ) -> None:
         self.remarks: list[str] = []
+        self.editor: Callable[[], EditedWeights | None] | None = None
         self._found = found
         self._recording = recording
         self._used = used
@@ -124,6 +127,9 @@ class AttentionTaps:
 
     def _watch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call, then look at it."""
+        edit = self.editor() if self.editor is not None and self._recording() else None
+        if edit is not None and (func in self._calls or func in PRODUCTS or func in SUMS):
+            return self._make_edited(func, args, kwargs, edit)
         result = func(*args, **kwargs)
         if self._recording():
             try:
@@ -134,6 +140,23 @@ class AttentionTaps:
             except Exception as error:  # whatever it is, the model must not see it
                 self._remark(f"an attention could not be recorded: {type(error).__name__}: {error}")
         return result
+
+    def _make_edited(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], edit: EditedWeights
+    ) -> Any:
+        """Make a call with edited weights, if it is an attention. Here errors must reach the model: it is a what-if."""
+        with torch._C.DisableTorchFunction(), edit.followed():
+            if func in self._calls:
+                result, weights = called_with(func, args, kwargs, edit)
+                self._found(weights, self._calls[func](args, kwargs).note)
+                return result
+            operand = self._softmaxes.operand(args)
+            written = self._softmaxes.look(func, args, kwargs, None, self._open[-1] if self._open else Caller())
+            if written is None:
+                return edit.unused(func, args, kwargs)
+            weights = readable(written.weights)
+            self._found(edit.apply(weights), written.note)
+            return func(*edit.operands(args, weights, operand), **kwargs)
 
     def _look(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         if func in WEIGHED:

@@ -29,7 +29,7 @@ from .memory import MemoryAdapter, MemoryTensor
 from .outputs import Leaf, leaves
 from .progress import Progress
 from .tensors import NO_VALUES, look
-from .trace import Site, Trace
+from .trace import Site, Trace, single_owners
 
 Value = Tensor | Derived
 Sink = Callable[[Draft, "Value | None"], None]
@@ -98,7 +98,7 @@ class Recorder:
         self._step = 0
         self._root_calls = 0
         self._failure: tuple[BaseException, str] | None = None
-        self._owners = _single_owners(sites)
+        self._owners = single_owners(sites)
         self._last: tuple[str, str, int] | None = None
         self.taps = AttentionTaps(self._found, self._recording, self._weight_used)
         self.count = 0
@@ -107,6 +107,21 @@ class Recorder:
     def last_finished(self) -> str:
         """The call that ended last, as a reader names it; "" when none has."""
         return call_text(*self._last) if self._last else ""
+
+    @property
+    def innermost(self) -> Frame | None:
+        """The innermost open call."""
+        return self._frames[-1] if self._frames else None
+
+    @property
+    def step(self) -> int:
+        """Which outermost call of the model runs."""
+        return self._step
+
+    def next_call(self, path: str) -> tuple[int, int]:
+        """(step, call) of the call of a module that is about to begin."""
+        begins_step = path == "" and not self._frames and bool(self._root_calls or self._calls)
+        return (self._step + 1, 0) if begins_step else (self._step, self._calls.get(path, -1) + 1)
 
     def close(self) -> None:
         """Forget the modules. Copies of the hooks that a deepcopy took along do nothing from now on."""
@@ -365,18 +380,6 @@ class Recorder:
             live,
         )
         self.count += 1
-
-
-def _single_owners(sites: list[Site]) -> dict[int, str]:
-    """Id of a parameter -> path of the module that has it; without those that several have."""
-    owners: dict[int, str] = {}
-    shared: set[int] = set()
-    for site in sites:
-        for value in site.module._parameters.values():
-            if value is not None:
-                shared.update((id(value),) if id(value) in owners else ())
-                owners[id(value)] = site.path
-    return {key: path for key, path in owners.items() if key not in shared}
 
 
 def _functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:

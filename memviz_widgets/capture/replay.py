@@ -23,6 +23,7 @@ from .run_context import cheap_collections, deeper_stack, uncompiled
 from .state import kept_state
 from .surroundings import TrainingFlags
 from .trace import Site, Trace, is_compiled_wrapper, walk
+from .what_if import WhatIf
 
 Value = Tensor | Derived
 Take = Callable[[int, Value], bool]
@@ -46,6 +47,7 @@ class Replay:
         chosen: Paths that were recorded, None = all.
         anchors: The saved calls.
         memories: Id of a module -> the adapter that knew its memory.
+        what_if: What was changed by hand in the recorded forward, and is changed again.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Replay:
         chosen: frozenset[str] | None,
         anchors: Anchors,
         memories: Mapping[int, MemoryAdapter],
+        what_if: WhatIf | None = None,
     ) -> None:
         self._model = model
+        self._what_if = what_if
         self._sites = {id(site.module): site for site in sites}
         self._chosen = chosen
         self._anchors = anchors
@@ -121,6 +125,8 @@ class Replay:
             stack.enter_context(cheap_collections())
             stack.enter_context(kept_state(root, trace))
             stack.enter_context(self._flags.restored())
+            if self._what_if is not None:
+                stack.enter_context(self._what_if.attached(sites, recorder, again=True))
             stack.enter_context(attached(sites, recorder, trace))
             stack.enter_context(uncompiled(root))
             stack.enter_context(deeper_stack())

@@ -29,6 +29,7 @@ from .run_context import cheap_collections, deeper_stack, python_module, uncompi
 from .saved_inputs import Held, Hold
 from .state import kept_state
 from .trace import Site, Trace, is_wrapper, survey, walk
+from .what_if import WhatIf
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Session:
         trace: Filled with what the calls tell about the model.
         holder: Keeps inputs for replay; None for a recording that will not be replayed.
         loop: Whether every outermost call is saved by itself: the user's loop instead of one forward.
+        what_if: What is changed by hand on the way; None changes nothing.
 
     Raises:
         ModelError, LayersError, DimsError: about the arguments.
@@ -65,15 +67,23 @@ class Session:
         trace: Trace,
         holder: Holder | None = None,
         loop: bool = False,
+        what_if: WhatIf | None = None,
     ) -> None:
         self.model = check_model(model)
+        self.layers = layers
+        self.dims = dims
         self.trace = trace
         self.sites = survey(model, trace)
         self.chosen = choose_layers(layers, trace.names)
         self.guide = DimsGuide(read_dims(dims, trace))
-        self.anchors = Anchors(model, holder.hold, holder.release, loop=loop) if holder else None
+        self.what_if = what_if
+        # A change of one call of a module would come at another one in a block that runs alone.
+        whole = what_if is not None and what_if.counts_calls
+        self.anchors = Anchors(model, holder.hold, holder.release, loop=loop, blocks=not whole) if holder else None
         memories = adapters_of(self.sites, trace)
-        self.replay = Replay(model, self.sites, self.chosen, self.anchors, memories) if self.anchors else None
+        if what_if is not None:
+            memories = what_if.adapters(self.sites, memories, adapters_of(self.sites, Trace()))
+        self.replay = Replay(model, self.sites, self.chosen, self.anchors, memories, what_if) if self.anchors else None
         # A loop of the user's own has no known length, and may have a bar of its own.
         self._progress = None if loop else Progress(len(trace.callable_paths))
         self.recorder = Recorder(
@@ -94,6 +104,8 @@ class Session:
         with ExitStack() as stack:
             if self._progress is not None:
                 stack.callback(self._progress.close)
+            if self.what_if is not None:
+                stack.enter_context(self.what_if.attached(self.sites, self.recorder))
             stack.enter_context(attached(self.sites, self.recorder, self.trace))
             stack.enter_context(uncompiled(self.model))
             stack.enter_context(deeper_stack())

@@ -35,6 +35,10 @@ Hold = Callable[[Tensor, bool], "Held | None"]
 """Keeps a copy of a live tensor, which is an input of the outermost call or not; None when there is no room for it."""
 
 
+def _no_room(tensor: Tensor, outermost: bool) -> None:
+    """Keeps nothing any more."""
+
+
 class NotSaveableError(Exception):
     """An argument that cannot be kept; never leaves this package's capture."""
 
@@ -96,6 +100,11 @@ class SavedInputs:
         copies: Id of an object -> the object and its copy, of the calls before this one in the same outermost call.
         outermost: It is the outermost call: of objects that hold tensors (a KV cache) copy these, else their shapes.
 
+    Attributes:
+        held: The copies of tensors that ``hold`` keeps.
+        copied_bytes: Bytes of tensors in objects, which were copied besides.
+        has_live: Whether a tensor or module of the caller's is kept as it is.
+
     Raises:
         NotSaveableError: when an argument cannot be kept; what was held until then is in ``held``.
     """
@@ -110,10 +119,15 @@ class SavedInputs:
         outermost: bool = False,
     ) -> None:
         self.held: list[Held] = []
+        self.copied_bytes = 0
+        self.has_live = False
         self._hold = hold
         self._copies = copies
         self._outermost = outermost
-        self._saved = self._save((tuple(args), dict(kwargs)))
+        try:
+            self._saved = self._save((tuple(args), dict(kwargs)))
+        finally:
+            self._hold, self._copies = _no_room, {}  # what kept the copies knows the model
 
     def rebuild(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Args and kwargs made anew; one tensor given twice is one tensor again.
@@ -129,11 +143,13 @@ class SavedInputs:
             return self._save_tensor(value)
         if type(value) in (tuple, list):
             return type(value)(self._save(entry) for entry in value)
-        if isinstance(value, tuple) and hasattr(value, "_fields"):  # also a PackedSequence
-            return type(value)(*(self._save(entry) for entry in value))
+        if isinstance(value, tuple) and hasattr(value, "_fields"):
+            # Past the class's own __new__: a PackedSequence looks at its tensors, and these are none.
+            return tuple.__new__(type(value), (self._save(entry) for entry in value))
         if type(value) is dict:
             return {key: self._save(entry) for key, entry in value.items()}
         if isinstance(value, (*_SIMPLE, nn.Module, type)) or callable(value):
+            self.has_live |= isinstance(value, nn.Module)
             return _Reference(value)
         return self._save_object(value)
 
@@ -145,6 +161,7 @@ class SavedInputs:
         enough, the replay raises or gives other values, and a larger call is run again.
         """
         if self._outermost:
+            self.copied_bytes += sum(each.nbytes for each in tensors_of(value))
             return _Deep(copy.deepcopy(value)) if tensors_of(value) else _Reference(value)
         if id(value) not in self._copies:
             stand_ins: dict[int, Any] = {id(each): _shape_only(each) for each in tensors_of(value)}
@@ -154,19 +171,23 @@ class SavedInputs:
 
     def _save_tensor(self, value: Tensor) -> Any:
         if isinstance(value, nn.Parameter):
-            return _Reference(value)
+            return self._live(value)
         kind = tensor_kind(value)
         if kind != "dense" or type(value) is not Tensor:
             if self._outermost:
-                return _Reference(value)
+                return self._live(value)
             raise NotSaveableError(f"an argument is a {kind} tensor")
         held = self._hold(value, self._outermost)
         if held is None:
             if self._outermost:  # the user's own tensor: larger than the budget, and alive in any case
-                return _Reference(value)
+                return self._live(value)
             raise NotSaveableError("no room for the input")
         self.held.append(held)
         return _Copy(held, tuple(value.shape), _strides(value), value.requires_grad, value.is_leaf)
+
+    def _live(self, value: Tensor) -> _Reference:
+        self.has_live = True
+        return _Reference(value)
 
     def _make(self, saved: Any, made: dict[int, Any]) -> Any:
         if isinstance(saved, _Copy):

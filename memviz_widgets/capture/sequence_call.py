@@ -29,12 +29,13 @@ from .recurrent_cells import (
 )
 
 SEQUENCES: tuple[type[nn.Module], ...] = (nn.LSTM, nn.GRU, nn.RNN)
-_KERNELS: dict[str, Callable[..., Any]] = {
+KERNELS: dict[str, Callable[..., Any]] = {
     "LSTM": torch.lstm,
     "GRU": torch.gru,
     "RNN_TANH": torch.rnn_tanh,
     "RNN_RELU": torch.rnn_relu,
 }
+"""torch's own kernel of each mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +238,7 @@ class CallTensors:
         with warnings.catch_warnings():
             # The call has warned already; cuDNN would besides of one layer's weights, which are no piece of their own.
             warnings.simplefilter("ignore")
-            found: tuple[Tensor, ...] = _KERNELS[call.mode](
+            found: tuple[Tensor, ...] = KERNELS[call.mode](
                 *feed, given if call.mode == "LSTM" else given[0], weights, *options
             )
         return found

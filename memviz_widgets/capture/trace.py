@@ -142,3 +142,15 @@ def is_compiled_wrapper(module: nn.Module) -> bool:
 def type_name(module: nn.Module) -> str:
     """Class name; for TorchScript the name of the class that was compiled."""
     return str(getattr(module, "original_name", "") or type(module).__name__)
+
+
+def single_owners(sites: list[Site]) -> dict[int, str]:
+    """Id of a parameter -> path of the module that has it; without those that several have."""
+    owners: dict[int, str] = {}
+    shared: set[int] = set()
+    for site in sites:
+        for value in site.module._parameters.values():
+            if value is not None:
+                shared.update((id(value),) if id(value) in owners else ())
+                owners[id(value)] = site.path
+    return {key: path for key, path in owners.items() if key not in shared}

@@ -189,3 +189,141 @@ class Catalog(TypedDict):
     head_kinds: list[str]
     memories: list[MemoryEntry]
     entry_measures: list[str]
+
+
+class HealthPlace(TypedDict):
+    """Where a record is shown. ``layer``: position in ``Catalog.layers``, -1 = in none. ``step``, ``call``: of the
+    selection. ``label``: the layer's name.
+    """
+
+    layer: int
+    step: int
+    call: int
+    label: str
+
+
+class HealthRow(TypedDict):
+    """One finding of the health report.
+
+    ``severity``: "error", "warning" or "hint". ``axis``: the selection trait that ``places`` are positions of: channel,
+    head or slot; "" = it names none. ``at``: other traits of the selection that it names. ``measure``: what ``value``
+    is, ``bound`` what it was held against, ``n`` how much was looked at, all in words. ``before``: what finished last
+    before it, where the cause may be.
+    """
+
+    severity: str
+    kind: str
+    place: HealthPlace
+    axis: str
+    places: list[int]
+    at: dict[str, int]
+    sentence: str
+    measure: str
+    value: str
+    bound: str
+    n: str
+    before: HealthPlace | None
+
+
+class HealthCheck(TypedDict):
+    """What the health report looks for: ``kind`` and ``severity`` of its findings, ``rule`` in words."""
+
+    kind: str
+    severity: str
+    rule: str
+
+
+class HealthUnread(TypedDict):
+    """Records whose values a check wanted and could not read for one ``reason``: ``count``, the first ``places``."""
+
+    reason: str
+    count: int
+    places: list[HealthPlace]
+
+
+class RecallRow(TypedDict):
+    """One model of a recall lab.
+
+    ``name``; ``color``, ``marker`` of its curve. ``d50``: value of the setting at which accuracy is half-way to chance,
+    in words. ``value``: the largest that was measured, to which the rest belongs: ``accuracy`` 0..1 with its
+    ``standard_error``, ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None where nothing was measured
+    or does not apply. ``elements``, ``held_bytes``: of the state per sequence, None where ``no_state`` says why.
+    """
+
+    name: str
+    color: str
+    marker: str
+    d50: str
+    value: float | None
+    accuracy: float | None
+    standard_error: float | None
+    bits_kept: float | None
+    most_bits: float | None
+    n: int
+    sequences: int
+    elements: int | None
+    held_bytes: int | None
+    no_state: str
+
+
+class CardMethod(TypedDict):
+    """How a measure of the memory card is computed. ``how``: formula and conventions; ``source``: where it is from."""
+
+    how: str
+    source: str
+
+
+class CardRow(TypedDict):
+    """One measure of one memory. ``measure``: key of its CardMethod; ``name``: what the row is called.
+
+    ``value``: with its unit. ``number``: the main one of the numbers in it, None where it is not finite. ``compare``:
+    chance line, baseline or bound. ``n``: of how many. ``detail``: further numbers, remarks. Texts are "" where there
+    is nothing to say.
+    """
+
+    measure: str
+    name: str
+    value: str
+    number: float | None
+    compare: str
+    n: str
+    detail: str
+
+
+class Card(TypedDict):
+    """The measures that apply to one memory at one sample.
+
+    ``title``: which. ``rows``: in the order in which they are shown. ``absent``: what does not apply, and why, a
+    sentence each. ``problems``: what could not be measured, a sentence each. ``offers``: what takes so long that it
+    waits to be asked for, with its price.
+    """
+
+    title: str
+    rows: list[CardRow]
+    absent: list[str]
+    problems: list[str]
+    offers: list[str]
+
+
+class DistanceEntry(TypedDict):
+    """How far the two sides of one aligned record are apart; None = does not apply. See analysis.distance.Distance.
+
+    ``record``: its index. ``relative_l2``: |a - b| / |a|, None also when it is infinite. ``infinite``: it is.
+    ``cosine``: 1 - cos, 0..2. ``cka``: 1 - linear CKA, 0..1, over ``rows`` examples. ``note``: why a number is missing.
+    """
+
+    record: int
+    relative_l2: float | None
+    infinite: bool
+    cosine: float | None
+    cka: float | None
+    rows: int
+    note: str
+
+
+class UnalignedEntry(TypedDict):
+    """Records that are not compared: the label of their place, how many they are, and why."""
+
+    label: str
+    count: int
+    reason: str

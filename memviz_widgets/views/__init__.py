@@ -9,13 +9,21 @@ from .cache_summary import CacheSummary
 from .channel_series import ChannelSeries
 from .color_bar import ColorBar
 from .color_mapping import ColorMapping
+from .comparison import Comparison, compare
+from .comparison_colors import ComparisonColors
+from .comparison_curve import ComparisonCurve
+from .comparison_link import ComparisonLink
+from .comparison_readout import ComparisonReadout
 from .contact_sheet import ContactSheet
 from .explore import explore
 from .frame_store import FrameStore
 from .gate_saturation import GateSaturation
 from .head_grid import HeadGrid
+from .health_report import HealthReport
+from .health_table import HealthTable
 from .image_overlay import ImageOverlay
 from .layer_picker import LayerPicker
+from .memory_card import MemoryCard
 from .memory_choice import MemoryChoice
 from .memory_explorer import MemoryExplorer
 from .memory_link import MemoryLink
@@ -36,12 +44,20 @@ __all__ = [
     "ChannelSeries",
     "ColorBar",
     "ColorMapping",
+    "Comparison",
+    "ComparisonColors",
+    "ComparisonCurve",
+    "ComparisonLink",
+    "ComparisonReadout",
     "ContactSheet",
     "FrameStore",
     "GateSaturation",
     "HeadGrid",
+    "HealthReport",
+    "HealthTable",
     "ImageOverlay",
     "LayerPicker",
+    "MemoryCard",
     "MemoryChoice",
     "MemoryExplorer",
     "MemoryLink",
@@ -53,5 +69,6 @@ __all__ = [
     "TokenLines",
     "TokenView",
     "UnitText",
+    "compare",
     "explore",
 ]

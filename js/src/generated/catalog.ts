@@ -128,3 +128,103 @@ export interface Catalog {
   memories: MemoryEntry[];
   entry_measures: string[];
 }
+
+/** Where a record is shown. ``layer``: position in ``Catalog.layers``, -1 = in none. ``step``, ``call``: of the selection. ``label``: the layer's name. */
+export interface HealthPlace {
+  layer: number;
+  step: number;
+  call: number;
+  label: string;
+}
+
+/** One finding of the health report. ``severity``: "error", "warning" or "hint". ``axis``: the selection trait that ``places`` are positions of: channel, head or slot; "" = it names none. ``at``: other traits of the selection that it names. ``measure``: what ``value`` is, ``bound`` what it was held against, ``n`` how much was looked at, all in words. ``before``: what finished last before it, where the cause may be. */
+export interface HealthRow {
+  severity: string;
+  kind: string;
+  place: HealthPlace;
+  axis: string;
+  places: number[];
+  at: Record<string, number>;
+  sentence: string;
+  measure: string;
+  value: string;
+  bound: string;
+  n: string;
+  before: HealthPlace | null;
+}
+
+/** What the health report looks for: ``kind`` and ``severity`` of its findings, ``rule`` in words. */
+export interface HealthCheck {
+  kind: string;
+  severity: string;
+  rule: string;
+}
+
+/** Records whose values a check wanted and could not read for one ``reason``: ``count``, the first ``places``. */
+export interface HealthUnread {
+  reason: string;
+  count: number;
+  places: HealthPlace[];
+}
+
+/** One model of a recall lab. ``name``; ``color``, ``marker`` of its curve. ``d50``: value of the setting at which accuracy is half-way to chance, in words. ``value``: the largest that was measured, to which the rest belongs: ``accuracy`` 0..1 with its ``standard_error``, ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None where nothing was measured or does not apply. ``elements``, ``held_bytes``: of the state per sequence, None where ``no_state`` says why. */
+export interface RecallRow {
+  name: string;
+  color: string;
+  marker: string;
+  d50: string;
+  value: number | null;
+  accuracy: number | null;
+  standard_error: number | null;
+  bits_kept: number | null;
+  most_bits: number | null;
+  n: number;
+  sequences: number;
+  elements: number | null;
+  held_bytes: number | null;
+  no_state: string;
+}
+
+/** How a measure of the memory card is computed. ``how``: formula and conventions; ``source``: where it is from. */
+export interface CardMethod {
+  how: string;
+  source: string;
+}
+
+/** One measure of one memory. ``measure``: key of its CardMethod; ``name``: what the row is called. ``value``: with its unit. ``number``: the main one of the numbers in it, None where it is not finite. ``compare``: chance line, baseline or bound. ``n``: of how many. ``detail``: further numbers, remarks. Texts are "" where there is nothing to say. */
+export interface CardRow {
+  measure: string;
+  name: string;
+  value: string;
+  number: number | null;
+  compare: string;
+  n: string;
+  detail: string;
+}
+
+/** The measures that apply to one memory at one sample. ``title``: which. ``rows``: in the order in which they are shown. ``absent``: what does not apply, and why, a sentence each. ``problems``: what could not be measured, a sentence each. ``offers``: what takes so long that it waits to be asked for, with its price. */
+export interface Card {
+  title: string;
+  rows: CardRow[];
+  absent: string[];
+  problems: string[];
+  offers: string[];
+}
+
+/** How far the two sides of one aligned record are apart; None = does not apply. See analysis.distance.Distance. ``record``: its index. ``relative_l2``: |a - b| / |a|, None also when it is infinite. ``infinite``: it is. ``cosine``: 1 - cos, 0..2. ``cka``: 1 - linear CKA, 0..1, over ``rows`` examples. ``note``: why a number is missing. */
+export interface DistanceEntry {
+  record: number;
+  relative_l2: number | null;
+  infinite: boolean;
+  cosine: number | null;
+  cka: number | null;
+  rows: number;
+  note: string;
+}
+
+/** Records that are not compared: the label of their place, how many they are, and why. */
+export interface UnalignedEntry {
+  label: string;
+  count: number;
+  reason: string;
+}

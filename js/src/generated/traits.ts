@@ -5,7 +5,17 @@ import type { PageState } from '../pages';
 import type { FrameStoreModel } from '../frame_store';
 import type { OverlayPicture } from '../overlay_picture';
 import type { Catalog } from './catalog';
+import type { Card } from './catalog';
+import type { CardMethod } from './catalog';
+import type { CardRow } from './catalog';
+import type { DistanceEntry } from './catalog';
+import type { UnalignedEntry } from './catalog';
+import type { TensorImageModel } from '../tensor_image_model';
+import type { HealthCheck } from './catalog';
+import type { HealthRow } from './catalog';
+import type { HealthUnread } from './catalog';
 import type { ColorMappingModel } from '../color_mapping';
+import type { HealthTableModel } from '../health_table';
 import type { MapChoiceModel } from '../map_choice';
 import type { MemoryChoiceModel } from '../memory_choice';
 import type { PictureChoiceModel } from '../picture_choice';
@@ -224,6 +234,120 @@ export function colorMappingDefaults() {
   };
 }
 
+/** State of Comparison, one field per trait of memviz_widgets' Comparison. */
+export interface ComparisonState {
+  /** The cursor of all three pictures: layer, channel, time ... read, set, observe. */
+  selection: SelectionModel;
+}
+
+export function comparisonDefaults() {
+  return {
+    _model_name: 'ComparisonModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'ComparisonView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+  };
+}
+
+/** State of ComparisonColors, one field per trait of memviz_widgets' ComparisonColors. */
+export interface ComparisonColorsState {
+  /** The cursor in the other recording, whose values count as well. */
+  other: SelectionModel;
+  /** The mapping that says range and colours; None: this one does. */
+  lead: ColorMappingModel | null;
+}
+
+export function comparisonColorsDefaults() {
+  return {
+    _model_name: 'ComparisonColorsModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    other: null,
+    lead: null,
+  };
+}
+
+/** State of ComparisonCurve, one field per trait of memviz_widgets' ComparisonCurve. */
+export interface ComparisonCurveState {
+  /** The cursor; a click sets its layer. */
+  selection: SelectionModel;
+  /** What was measured, a frames.entries.DistanceEntry per record; set by the kernel. */
+  distances: DistanceEntry[];
+  /** What is not compared and why, as frames.entries.UnalignedEntry; set by the kernel. */
+  unaligned: UnalignedEntry[];
+  /** What the two recordings are called. */
+  names: unknown[];
+  /** The distance drawn: relative_l2 (|A - B| / |A|, 0 .. inf), cosine (1 - cos, 0 .. 2), cka (1 - linear CKA, 0 .. 1). */
+  measure: 'relative_l2' | 'cosine' | 'cka';
+  /** Distance above which two layers count as apart, in units of the measure; 0: they are not the same bits. */
+  bound: number;
+  /** Records that are held and not measured yet; set by the kernel. */
+  pending: number;
+  /** Records not measured because their values are not held; set by the kernel. */
+  unheld: number;
+}
+
+export function comparisonCurveDefaults() {
+  return {
+    _model_name: 'ComparisonCurveModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'ComparisonCurveView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    distances: [],
+    unaligned: [],
+    names: ['A', 'B'],
+    measure: 'relative_l2',
+    bound: 0.0,
+    pending: 0,
+    unheld: 0,
+  };
+}
+
+/** State of ComparisonLink, one field per trait of memviz_widgets' ComparisonLink. */
+export interface ComparisonLinkState {
+  /** The cursors, in recordings of the same layers. */
+  selections: SelectionModel[];
+}
+
+export function comparisonLinkDefaults() {
+  return {
+    _model_name: 'ComparisonLinkModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    selections: [],
+  };
+}
+
+/** State of ComparisonReadout, one field per trait of memviz_widgets' ComparisonReadout. */
+export interface ComparisonReadoutState {
+  /** The cursor of the first recording. */
+  selection: SelectionModel;
+  /** The pictures: first, second, difference. */
+  images: TensorImageModel[];
+  /** What the pictures are called, in the same order. */
+  names: string[];
+}
+
+export function comparisonReadoutDefaults() {
+  return {
+    _model_name: 'ComparisonReadoutModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'ComparisonReadoutView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    images: [],
+    names: [],
+  };
+}
+
 /** State of ContactSheet, one field per trait of memviz_widgets' ContactSheet. */
 export interface ContactSheetState {
   /** The cursor; a click on a tile sets its channel. */
@@ -338,6 +462,72 @@ export function headGridDefaults() {
   };
 }
 
+/** State of HealthReport, one field per trait of memviz_widgets' HealthReport. */
+export interface HealthReportState {
+  /** The table of findings. */
+  table: HealthTableModel;
+}
+
+export function healthReportDefaults() {
+  return {
+    _model_name: 'HealthReportModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'HealthReportView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    table: null,
+  };
+}
+
+/** State of HealthTable, one field per trait of memviz_widgets' HealthTable. */
+export interface HealthTableState {
+  /** The cursor that a row moves. */
+  selection: SelectionModel;
+  /** How much was found, as in "3 errors and 2 warnings in 43 layers". */
+  headline: string;
+  /** Where to look first and why, one sentence; "" = nothing was found. */
+  advice: string;
+  /** Which row the advice is about, from 0; -1 = none. */
+  first: number;
+  /** The findings, worst first (frames.entries.HealthRow). */
+  rows: HealthRow[];
+  /** What was looked for, worst first (frames.entries.HealthCheck). */
+  checks: HealthCheck[];
+  /** Records whose values were wanted and not read, by reason (frames.entries.HealthUnread). */
+  unread: HealthUnread[];
+  /** How many of the unread records can be computed again or read from disk. */
+  to_read: number;
+  /** Whether the kernel is reading those now. */
+  reading: boolean;
+  /** Severities that are shown: of "error", "warning", "hint". */
+  severities: string[];
+  /** The only kind of finding that is shown, such as "dead units"; "" = all kinds. */
+  kind: string;
+}
+
+export function healthTableDefaults() {
+  return {
+    _model_name: 'HealthTableModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'HealthTableView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    headline: '',
+    advice: '',
+    first: -1,
+    rows: [],
+    checks: [],
+    unread: [],
+    to_read: 0,
+    reading: false,
+    severities: ['error', 'warning', 'hint'],
+    kind: '',
+  };
+}
+
 /** State of ImageOverlay, one field per trait of memviz_widgets' ImageOverlay. */
 export interface ImageOverlayState {
   /** The cursor; a click sets its query or key and attention layer. */
@@ -398,6 +588,33 @@ export interface MapChoiceState {
 
 export function mapChoiceDefaults() {
   return {
+  };
+}
+
+/** State of MemoryCard, one field per trait of memviz_widgets' MemoryCard. */
+export interface MemoryCardState {
+  /** The cursor: which memory and sample. */
+  selection: SelectionModel;
+  /** What was measured, by 'record/sample': index of the record of the memory's content, and the sample (frames.entries.Card). */
+  cards: Record<string, Card>;
+  /** How each measure is computed, by its name (frames.entries.CardMethod). */
+  methods: Record<string, CardMethod>;
+  /** Rows of the recall curves that were given (frames.entries.CardRow); [] = none. */
+  recall: CardRow[];
+}
+
+export function memoryCardDefaults() {
+  return {
+    _model_name: 'MemoryCardModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'MemoryCardView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    cards: {},
+    methods: {},
+    recall: [],
   };
 }
 

@@ -1,0 +1,142 @@
+"""Origin: what is needed to run a recorded forward once more with a change, without holding the model.
+
+In: the session of a forward that has ended. Out: its inputs, what surrounded it, and whether the model is still the one
+that ran. The model is held weakly: a cache that holds everything keeps no model alive.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from .fingerprint import fingerprint
+from .run import Session
+from .saved_inputs import NotSaveableError, SavedInputs
+from .state import RandomKeeper
+from .surroundings import Surroundings
+from .tensors import tensor_kind, version_of
+from .trace import walk
+
+Mark = tuple[int, bytes]
+"""Version of a tensor and some of its elements."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Origin:
+    """A forward that can be run again.
+
+    Attributes:
+        inputs: Its saved arguments; None when they were not kept, or the model was run by ``call``.
+        call: Ran the model; None when it was called with ``inputs``, or when ``call`` holds a model.
+        layers, dims: As given to the capture.
+    """
+
+    inputs: SavedInputs | None
+    call: Callable[[Any], Any] | None
+    layers: object
+    dims: Mapping[str, object] | None
+    _model: weakref.ref[nn.Module]
+    _flags: tuple[bool, ...]
+    _marks: tuple[Mark, ...]
+    _surroundings: Surroundings | None
+
+    @property
+    def model(self) -> nn.Module | None:
+        """The model, or None when nobody has it any more."""
+        return self._model()
+
+    def within(self, free_bytes: int) -> Origin:
+        """The same without inputs that keep a tensor of the caller's alive, or take more than this many bytes."""
+        kept = self.inputs
+        if kept is None or not (kept.has_live or kept.copied_bytes > free_bytes):
+            return self
+        return replace(self, inputs=None)
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """A copy or a pickle of a cache has no model to go back to: None."""
+        return type(None), ()
+
+    def unchanged(self, model: nn.Module) -> bool:
+        """Whether a model is the one that ran, with the weights and buffers that it had."""
+        return model is self._model() and _marks(model) == self._marks
+
+    def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        """Args and kwargs made anew; None when they were not kept."""
+        try:
+            return None if self.inputs is None else self.inputs.rebuild()
+        except NotSaveableError:
+            return None
+
+    @contextmanager
+    def restored(self, model: nn.Module) -> Iterator[None]:
+        """The modes, training flags and random numbers of the forward around a block, and then those of now."""
+        generators, flags = RandomKeeper(), [(module, module.training) for _, module in walk(model)]
+        try:
+            with ExitStack() as stack:
+                if model is self._model() and len(flags) == len(self._flags):
+                    for (module, now), then in zip(flags, self._flags, strict=True):
+                        if now != then:
+                            module.training = then
+                if self._surroundings is not None:
+                    stack.enter_context(self._surroundings.restored())
+                yield
+        finally:
+            for module, flag in flags:
+                if module.training != flag:
+                    module.training = flag
+            generators.restore()
+
+
+def origin_of(session: Session, call: Callable[[Any], Any] | None) -> Origin:
+    """What the session's forward started from. Before the session's saved inputs are given up."""
+    model = session.model
+    anchor = session.anchors.keep_outermost() if session.anchors else None
+    return Origin(
+        anchor.inputs if anchor is not None else None,
+        None if call is None or _holds_module(call) else call,
+        session.layers,
+        session.dims,
+        weakref.ref(model),
+        tuple(module.training for _, module in walk(model)),
+        _marks(model),
+        anchor.surroundings if anchor is not None else None,
+    )
+
+
+def _marks(model: nn.Module) -> tuple[Mark, ...]:
+    """Versions and samples of all parameters and buffers. Versions tell every write of torch, samples most others."""
+    found: list[Mark] = []
+    for _, module in walk(model):
+        renormed = module.__dict__.get("max_norm") is not None  # its weights are written to in each forward
+        for name, value in (*module._parameters.items(), *module._buffers.items()):
+            if value is not None:
+                is_weight = name in module._parameters and not renormed
+                found.append(((version_of(value) or 0) if is_weight else 0, _sample(value)))
+    return tuple(found)
+
+
+def _sample(value: Tensor) -> bytes:
+    try:
+        return fingerprint(value) if tensor_kind(value) == "dense" else b""
+    except (RuntimeError, NotImplementedError, TypeError, ValueError):  # lazy, or a dtype that cannot be sampled
+        return b""
+
+
+def _holds_module(call: Callable[[Any], Any]) -> bool:
+    """Whether a function holds a module, which a cache must not keep alive."""
+    cells = [cell.cell_contents for cell in getattr(call, "__closure__", None) or () if _is_filled(cell)]
+    held = (*cells, *(getattr(call, "__defaults__", None) or ()), getattr(call, "__self__", None))
+    return isinstance(call, nn.Module) or any(isinstance(each, nn.Module) for each in held)
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
