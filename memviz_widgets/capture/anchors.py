@@ -18,7 +18,7 @@ from .blocks import block_levels
 from .saved_inputs import Held, Hold, SavedInputs
 from .surroundings import Surroundings
 from .tensors import version_of
-from .trace import walk
+from .trace import Modules, walk
 
 MOST_ANCHORS = 512
 """Anchors of one recording; each holds some KiB besides its inputs (states of the random generators)."""
@@ -62,7 +62,7 @@ class Anchors:
     """The anchors of one recording.
 
     Args:
-        model: The recorded model.
+        modules: Those of the recorded model, itself first.
         hold: Keeps a copy of a tensor for replay; None when there is no room.
         release: Gives such a copy up.
         loop: Whether the weights may change between the calls: a training loop.
@@ -71,7 +71,7 @@ class Anchors:
 
     def __init__(
         self,
-        model: nn.Module,
+        modules: Modules,
         hold: Hold,
         release: Callable[[Held], None],
         *,
@@ -80,14 +80,14 @@ class Anchors:
     ) -> None:
         self._hold = hold
         self._release = release
-        self._levels = block_levels(model) if blocks else {}
+        self._levels = block_levels(modules) if blocks else {}
         self._open: list[Anchor | None] = []
         self._anchors: list[Anchor] = []
         self._moving: Anchor | None = None
         self._settled: dict[int, int] = {}
         self._copies: dict[int, tuple[object, Any]] = {}
         self._loop = loop
-        self._model = model
+        self._model = modules[0][1]
         self._kept: Anchor | None = None
 
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], index: int) -> bool:

@@ -1,6 +1,6 @@
 """The blocks of a network: modules of which one is a small part of a forward, so that it can be run again by itself.
 
-In: a model. Out: a level for each block, 1 for the coarsest.
+In: the modules of a model, itself first. Out: a level for each block, 1 for the coarsest.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections import Counter
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from .trace import walk
+from .trace import Modules
 
 LEVELS = 2
 """Nested levels of repeated blocks that count."""
 
 
-def block_levels(model: nn.Module) -> dict[int, int]:
+def block_levels(found: Modules) -> dict[int, int]:
     """Id of a module -> level.
 
     Blocks are: modules that stand more than once in a Sequential or ModuleList, LEVELS levels of them (one without
@@ -25,8 +25,9 @@ def block_levels(model: nn.Module) -> dict[int, int]:
     block, a part with at least half of the block's weights, unless it is the first.
     """
     levels: dict[int, int] = {}
+    modules = [module for _, module in found]
+    model = modules[0]
     _mark(model, 1, levels)
-    modules = [module for _, module in walk(model)]
     repeated = [module for module in modules if id(module) in levels]
     weights = _weights_below(modules)
     with_blocks = _around(modules, levels)

@@ -24,7 +24,7 @@ from .memory_sweep import OUTPUT, Series, Sweep, held_by
 from .outputs import leaves
 from .run_context import cheap_collections, deeper_stack, python_module, uncompiled
 from .state import kept_state
-from .trace import Trace, survey
+from .trace import Trace, survey, walk
 
 KINDS = {"slots": "memory", "weights over slots": "read_weights", "link": "link", "vector": "hidden"}
 """What a candidate looks like -> the part of a memory that its adapter records it as, unless told otherwise."""
@@ -148,8 +148,8 @@ def memory_candidates(
     adapters = adapters_of(sites, trace)
     known = frozenset(each for each, adapter in adapters.items() if not isinstance(adapter, CacheAdapter))
     forward = entry_point(python_module(model), x, call)
-    sweep = Sweep(sites, known)
-    with cheap_collections(), kept_state(model, trace), uncompiled(model), deeper_stack(), sweep.attached():
+    sweep, modules = Sweep(sites, known), walk(model)
+    with cheap_collections(), kept_state(modules, trace), uncompiled(modules), deeper_stack(), sweep.attached():
         try:
             forward()
         except Exception as error:

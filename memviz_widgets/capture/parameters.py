@@ -16,6 +16,10 @@ SAMPLES = 64
 """Elements of each parameter that are compared, for writes that bump no version (``.data``, numpy)."""
 
 
+WeightMarks = tuple[tuple[int | None, ...], tuple[bytes, ...]]
+"""Versions of all parameters, and samples of their elements: equal as long as nobody writes to the weights."""
+
+
 class ParameterWatch:
     """Versions of the parameters, and samples of their elements, all compared at once."""
 
@@ -35,13 +39,24 @@ class ParameterWatch:
             for group in groups.values():
                 group.before = group.now()
         self._groups = list(groups.values())
+        self._fresh = True
 
     def written(self) -> list[str]:
         """Names of the parameters that were written to since."""
         found = [name for name, value, version in self._seen if version_of(value) != version]
         with torch.inference_mode(False), torch.no_grad():
             found += [name for group in self._groups for name in group.written()]
+        self._fresh = not found
         return list(dict.fromkeys(found))
+
+    def marks(self) -> WeightMarks:
+        """What tells these weights from those after a write; those of now where :meth:`written` found one."""
+        if not self._fresh:
+            self._seen = [(name, value, version_of(value)) for name, value, _ in self._seen]
+            with torch.inference_mode(False), torch.no_grad():
+                for group in self._groups:
+                    group.before = group.now()
+        return tuple(version for _, _, version in self._seen), tuple(_bytes(group.before) for group in self._groups)
 
 
 class _Samples:
@@ -71,3 +86,10 @@ class _Samples:
             pairs = zip(self._views, now.split(sizes), self.before.split(sizes), strict=True)
             found += [name for (name, *_), new, old in pairs if not same_bits(new, old)]
         return found
+
+
+def _bytes(samples: Tensor) -> bytes:
+    try:
+        return samples.cpu().view(torch.uint8).numpy().tobytes()
+    except (RuntimeError, NotImplementedError, TypeError):  # samples of tensors without values
+        return b""

@@ -22,7 +22,7 @@ from .memory import MemoryAdapter
 from .run_context import cheap_collections, deeper_stack, uncompiled
 from .state import kept_state
 from .surroundings import TrainingFlags
-from .trace import Site, Trace, is_compiled_wrapper, walk
+from .trace import Modules, Site, Trace, is_compiled_wrapper, walk
 from .what_if import WhatIf
 
 Value = Tensor | Derived
@@ -42,7 +42,7 @@ class Replay:
     """What is needed to run parts of a recording again. Holds the model.
 
     Args:
-        model: The recorded model.
+        modules: Those of the recorded model, itself first.
         sites: Its modules with their paths.
         chosen: Paths that were recorded, None = all.
         anchors: The saved calls.
@@ -52,22 +52,22 @@ class Replay:
 
     def __init__(
         self,
-        model: nn.Module,
+        modules: Modules,
         sites: list[Site],
         chosen: frozenset[str] | None,
         anchors: Anchors,
         memories: Mapping[int, MemoryAdapter],
         what_if: WhatIf | None = None,
     ) -> None:
-        self._model = model
+        self._model = modules[0][1]
         self._what_if = what_if
         self._sites = {id(site.module): site for site in sites}
         self._chosen = chosen
         self._anchors = anchors
         self._memories = memories
-        self._flags = TrainingFlags(model)
+        self._flags = TrainingFlags(modules)
         # Whoever moves weights around a forward (accelerate) must see its end, or they stay where they were moved.
-        self._early_stop = not any("_hf_hook" in part.__dict__ or _is_sharded(part) for _, part in walk(model))
+        self._early_stop = not any("_hf_hook" in part.__dict__ or _is_sharded(part) for _, part in modules)
 
     def close(self) -> None:
         """Give up the saved inputs."""
@@ -116,19 +116,20 @@ class Replay:
     def _run(self, anchor: Anchor, place: _Place) -> bool:
         """Run one saved call; whether it gave the value."""
         root = self._model if anchor.module is None else anchor.module
-        sites = [self._sites[id(module)] for _, module in walk(root) if id(module) in self._sites]
+        modules = walk(root)
+        sites = [self._sites[id(module)] for _, module in modules if id(module) in self._sites]
         trace = Trace()
         unsaved = self._anchors.unsaved_around(place.wanted, anchor)
         refill = _Refill(self._anchors, unsaved, anchor.first) if unsaved else None
         recorder = Recorder(sites, place, None, trace, self._chosen, anchors=refill, memories=self._memories)
         with ExitStack() as stack:
             stack.enter_context(cheap_collections())
-            stack.enter_context(kept_state(root, trace))
+            stack.enter_context(kept_state(modules, trace))
             stack.enter_context(self._flags.restored())
             if self._what_if is not None:
                 stack.enter_context(self._what_if.attached(sites, recorder, again=True))
             stack.enter_context(attached(sites, recorder, trace))
-            stack.enter_context(uncompiled(root))
+            stack.enter_context(uncompiled(modules))
             stack.enter_context(deeper_stack())
             if anchor.surroundings is not None:
                 stack.enter_context(anchor.surroundings.restored())

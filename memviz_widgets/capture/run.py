@@ -23,12 +23,13 @@ from .hooks import Recorder, Sink
 from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
 from .memory_adapters import adapters_of
+from .parameters import WeightMarks
 from .progress import Progress
 from .replay import Replay
 from .run_context import cheap_collections, deeper_stack, python_module, uncompiled
 from .saved_inputs import Held, Hold
 from .state import kept_state
-from .trace import Site, Trace, is_wrapper, survey, walk
+from .trace import Modules, Site, Trace, is_wrapper, survey, walk
 from .what_if import WhatIf
 
 
@@ -74,16 +75,22 @@ class Session:
         self.dims = dims
         self.trace = trace
         self.sites = survey(model, trace)
+        self.modules = walk(model)
+        self.weights: WeightMarks | None = None
         self.chosen = choose_layers(layers, trace.names)
         self.guide = DimsGuide(read_dims(dims, trace))
         self.what_if = what_if
         # A change of one call of a module would come at another one in a block that runs alone.
         whole = what_if is not None and what_if.counts_calls
-        self.anchors = Anchors(model, holder.hold, holder.release, loop=loop, blocks=not whole) if holder else None
+        self.anchors = (
+            Anchors(self.modules, holder.hold, holder.release, loop=loop, blocks=not whole) if holder else None
+        )
         memories = adapters_of(self.sites, trace)
         if what_if is not None:
             memories = what_if.adapters(self.sites, memories, adapters_of(self.sites, Trace()))
-        self.replay = Replay(model, self.sites, self.chosen, self.anchors, memories, what_if) if self.anchors else None
+        self.replay = (
+            Replay(self.modules, self.sites, self.chosen, self.anchors, memories, what_if) if self.anchors else None
+        )
         # A loop of the user's own has no known length, and may have a bar of its own.
         self._progress = None if loop else Progress(len(trace.callable_paths))
         self.recorder = Recorder(
@@ -107,7 +114,7 @@ class Session:
             if self.what_if is not None:
                 stack.enter_context(self.what_if.attached(self.sites, self.recorder))
             stack.enter_context(attached(self.sites, self.recorder, self.trace))
-            stack.enter_context(uncompiled(self.model))
+            stack.enter_context(uncompiled(self.modules))
             stack.enter_context(deeper_stack())
             self._stack = stack.pop_all()
 
@@ -115,7 +122,8 @@ class Session:
         """Detach; nothing of the recording stays on the model. A second time does nothing."""
         self._stack.close()
         self.trace.remark_weights()
-        remark_new_modules(self.model, self.sites, self.trace)
+        self.modules = walk(self.model)
+        remark_new_modules(self.modules, self.sites, self.trace)
 
 
 def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -> None:
@@ -137,7 +145,7 @@ def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -
     if session.anchors:
         args, kwargs = ((), {}) if call else arguments(x)
         session.anchors.begin_outermost(None if call else inner, args, kwargs, 0, forward if call else None)
-    with cheap_collections(), kept_state(session.model, session.trace):
+    with cheap_collections(), kept_state(session.modules, session.trace) as weights:
         session.begin()
         try:
             forward()
@@ -145,6 +153,7 @@ def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -
             raise ForwardError(forward_text(error, session.recorder)) from error
         finally:
             session.end()
+    session.weights = weights.marks()
     remark_exported(session.model, session.trace)
     if session.guide.misfit:
         raise DimsError(session.guide.misfit)
@@ -201,9 +210,9 @@ def remark_exported(model: nn.Module, trace: Trace) -> None:
         )
 
 
-def remark_new_modules(model: nn.Module, sites: list[Site], trace: Trace) -> None:
+def remark_new_modules(modules: Modules, sites: list[Site], trace: Trace) -> None:
     """Modules that a forward builds while it runs had no hooks; say so."""
     known = {id(site.module) for site in sites}
-    for name, module in walk(model):
+    for name, module in modules:
         if id(module) not in known and not isinstance(module, torch.jit.ScriptModule) and not is_wrapper(module):
             trace.remark(f"the module {name!r} was made during the forward, too late for a record; capture again")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .trace import COMPILED_PREFIX, is_compiled_wrapper, walk
+from .trace import COMPILED_PREFIX, Modules, is_compiled_wrapper
 
 
 @contextmanager
@@ -54,12 +54,12 @@ def python_module(model: nn.Module) -> nn.Module:
     return inner
 
 
-def uncompiled(model: nn.Module) -> AbstractContextManager[Any]:
+def uncompiled(modules: Modules) -> AbstractContextManager[Any]:
     """Compiled code ignores hooks that came after its compilation; this makes torch run the Python code for the call.
 
     Nothing is recompiled afterwards. Loading the compiler takes seconds, so a process that never did is left alone.
     """
-    if "torch._dynamo" not in sys.modules and not any(map(_is_compiled, (part for _, part in walk(model)))):
+    if "torch._dynamo" not in sys.modules and not any(_is_compiled(module) for _, module in modules):
         return nullcontext()
     return _forced_eager() if hasattr(torch.compiler, "set_stance") else nullcontext()
 

@@ -1,8 +1,9 @@
 """The model as it was: everything that a forward may change, saved before and put back after.
 
-In: a model. Out: a context that restores, module by module, attributes, hooks, training flags, buffers, and besides
-them grads and the random generators. Not undone: writes to parameters (the Trace says so, and then nothing is undone,
-so that weights and flags stay a pair) and changes inside objects of the user's own classes that a module holds.
+In: the modules of a model. Out: a context that restores, module by module, attributes, hooks, training flags, buffers,
+and besides them grads and the random generators. Not undone: writes to parameters (the Trace says so, and then nothing
+is undone, so that weights and flags stay a pair) and changes inside objects of the user's own classes that a module
+holds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import is_
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ from torch.nn.parameter import is_lazy
 from .grads import GradKeeper
 from .parameters import ParameterWatch
 from .tensors import NO_VALUES, same_bits, tensor_kind, without_repeats
-from .trace import Trace, walk
+from .trace import Modules, Trace
 
 _CONTAINERS = (dict, OrderedDict, list, set, deque)
 """Exact types whose contents are put back; a subclass may have rules of its own."""
@@ -38,9 +39,13 @@ _OWN_CONTAINERS = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
-def kept_state(model: nn.Module, trace: Trace) -> Iterator[None]:
-    """Save, run the block, put everything back; also after KeyboardInterrupt."""
-    modules = walk(model)
+def kept_state(modules: Modules, trace: Trace) -> Iterator[ParameterWatch]:
+    """Save, run the block, put everything back; also after KeyboardInterrupt. The block gets the watch on the weights.
+
+    Args:
+        modules: All modules of the model: ``walk(model)``.
+        trace: Gets the remarks about what could not be put back.
+    """
     named = named_parameters(modules)
     parts = [ModuleKeeper(module) for _, module in modules if not isinstance(module, torch.jit.ScriptModule)]
     tensors = TensorKeeper(modules, {id(value) for _, value in named})
@@ -48,14 +53,14 @@ def kept_state(model: nn.Module, trace: Trace) -> Iterator[None]:
     grads = GradKeeper(named)
     generators = RandomKeeper()
     try:
-        yield
+        yield parameters
     finally:
         generators.restore()
         grads.restore(trace)
         _put_back(parts, tensors, parameters.written(), trace)
 
 
-def named_parameters(modules: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Parameter]]:
+def named_parameters(modules: Modules) -> list[tuple[str, nn.Parameter]]:
     """Every parameter once, as ``model.named_parameters()`` gives them."""
     found: dict[int, tuple[str, nn.Parameter]] = {}
     for path, module in modules:
@@ -192,7 +197,7 @@ def _refill(container: Any, items: list[Any]) -> None:
 class TensorKeeper:
     """Contents of the tensors that a model may write to: buffers, tensors in attributes, weights with max_norm."""
 
-    def __init__(self, modules: list[tuple[str, nn.Module]], parameter_ids: set[int]) -> None:
+    def __init__(self, modules: Modules, parameter_ids: set[int]) -> None:
         self.kept: set[int] = set()
         self._saved: list[tuple[str, Tensor, Tensor]] = []
         groups: dict[tuple[torch.dtype, torch.device], list[tuple[str, Tensor]]] = {}
@@ -252,7 +257,7 @@ class _SmallTensors:
 def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> list[tuple[str, Tensor]]:
     """(name, tensor) of buffers, attributes, tensors inside containers of them, and weights that forward renorms."""
     found = [(name, value) for name, value in module._buffers.items() if value is not None]
-    if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None:
+    if is_renormed(module):
         found.append(("weight", module.weight))
     if isinstance(module, torch.jit.ScriptModule):
         return found
@@ -262,6 +267,11 @@ def _writable_tensors(module: nn.Module, parameter_ids: set[int]) -> list[tuple[
             continue
         found += [(name, each) for each in _tensors_in(value) if id(each) not in parameter_ids]
     return found
+
+
+def is_renormed(module: nn.Module) -> TypeGuard[nn.Embedding | nn.EmbeddingBag]:
+    """Whether a module writes to its weights in each forward: an embedding with max_norm."""
+    return isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and module.max_norm is not None
 
 
 def _tensors_in(value: Any, depth: int = 0) -> list[Tensor]:

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
 
 from .state import RandomKeeper
-from .trace import walk
+from .trace import Modules
 
 
 class Surroundings:
@@ -57,8 +56,8 @@ def _autocast_of(device: str) -> tuple[bool, torch.dtype]:
 class TrainingFlags:
     """The training flag of every module, each on its own: a frozen BatchNorm stays frozen."""
 
-    def __init__(self, model: nn.Module) -> None:
-        self._flags = [(module, module.training) for _, module in walk(model)]
+    def __init__(self, modules: Modules) -> None:
+        self._flags = [(module, module.training) for _, module in modules]
 
     @contextmanager
     def restored(self) -> Iterator[None]:

@@ -15,15 +15,13 @@ from typing import Any
 from torch import Tensor, nn
 
 from .fingerprint import fingerprint
+from .parameters import ParameterWatch, WeightMarks
 from .run import Session
 from .saved_inputs import NotSaveableError, SavedInputs
-from .state import RandomKeeper
+from .state import RandomKeeper, is_renormed, named_parameters
 from .surroundings import Surroundings
-from .tensors import tensor_kind, version_of
-from .trace import walk
-
-Mark = tuple[int, bytes]
-"""Version of a tensor and some of its elements."""
+from .tensors import tensor_kind
+from .trace import Modules, walk
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +40,8 @@ class Origin:
     dims: Mapping[str, object] | None
     _model: weakref.ref[nn.Module]
     _flags: tuple[bool, ...]
-    _marks: tuple[Mark, ...]
+    _weights: WeightMarks | None
+    _buffers: tuple[bytes, ...]
     _surroundings: Surroundings | None
 
     @property
@@ -63,7 +62,10 @@ class Origin:
 
     def unchanged(self, model: nn.Module) -> bool:
         """Whether a model is the one that ran, with the weights and buffers that it had."""
-        return model is self._model() and _marks(model) == self._marks
+        if model is not self._model():
+            return False
+        modules = walk(model)
+        return _weight_marks(modules) == self._weights and _buffer_marks(modules) == self._buffers
 
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Args and kwargs made anew; None when they were not kept."""
@@ -102,22 +104,26 @@ def origin_of(session: Session, call: Callable[[Any], Any] | None) -> Origin:
         session.layers,
         session.dims,
         weakref.ref(model),
-        tuple(module.training for _, module in walk(model)),
-        _marks(model),
+        tuple(module.training for _, module in session.modules),
+        session.weights,
+        _buffer_marks(session.modules),
         anchor.surroundings if anchor is not None else None,
     )
 
 
-def _marks(model: nn.Module) -> tuple[Mark, ...]:
-    """Versions and samples of all parameters and buffers. Versions tell every write of torch, samples most others."""
-    found: list[Mark] = []
-    for _, module in walk(model):
-        renormed = module.__dict__.get("max_norm") is not None  # its weights are written to in each forward
-        for name, value in (*module._parameters.items(), *module._buffers.items()):
-            if value is not None:
-                is_weight = name in module._parameters and not renormed
-                found.append(((version_of(value) or 0) if is_weight else 0, _sample(value)))
-    return tuple(found)
+def _weight_marks(modules: Modules) -> WeightMarks:
+    renormed = {id(module.weight) for _, module in modules if is_renormed(module)}
+    return ParameterWatch(named_parameters(modules), renormed).marks()
+
+
+def _buffer_marks(modules: Modules) -> tuple[bytes, ...]:
+    """Samples of what a forward may write to and a capture puts back: its versions say nothing."""
+    return tuple(
+        _sample(value)
+        for _, module in modules
+        for value in (*module._buffers.values(), *(module._parameters.values() if is_renormed(module) else ()))
+        if value is not None
+    )
 
 
 def _sample(value: Tensor) -> bytes:

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from .jupyter_lab import Notebook, chromium, lab_server
 
 REPO = Path(__file__).parents[2]
-# The first cell of each notebook: the test's own models become importable in the kernel; seeded, as in tests/conftest.py.
+# The first cell of each notebook: the test's own models become importable in the kernel. Seeded like tests/conftest.py.
 SETUP = f"""import sys; sys.path.insert(0, {str(REPO)!r})
 import torch; torch.set_num_threads(1); torch.manual_seed(0)
 import memviz_widgets as mv"""

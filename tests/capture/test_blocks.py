@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from memviz_widgets.capture.blocks import block_levels
+from memviz_widgets.capture.trace import walk
 
 
 class Mixer(nn.Module):
@@ -37,7 +38,7 @@ class Network(nn.Module):
 
 
 def levels_of(model: nn.Module) -> dict[str, int]:
-    levels = block_levels(model)
+    levels = block_levels(walk(model))
     return {name: levels[id(module)] for name, module in model.named_modules() if id(module) in levels}
 
 
