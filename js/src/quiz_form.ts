@@ -180,15 +180,19 @@ export class QuizFormView extends DrawnView<QuizFormState> {
     }
   }
 
-  /** A button for the student's pick, when it is wrong, and for each answer: the one that is shown is pressed. */
+  /**
+   * A button for the student's pick, when it is wrong, and for each answer: the one that is shown is pressed. What is
+   * the same in all of them goes without saying.
+   */
   private drawPlaces(picks: Pick[], wrong: boolean): void {
     const fields = this.model.trait('fields');
     const wanted = JSON.stringify([picks, wrong]);
     if (this.placesFor !== wanted) {
       this.placesFor = wanted;
+      const telling = fields.filter(({ trait }) => picks.some((pick) => pick[trait] !== picks[0][trait]));
       const buttons = picks.map((pick, i) => {
         const what = wrong && i === 0 ? 'your pick' : picks.length - Number(wrong) > 1 ? 'an answer' : 'the answer';
-        return this.button(`${what}: ${pickWords(fields, pick)}`, () => this.model.go(pick));
+        return this.button(`${what}: ${pickWords(telling, pick)}`, () => this.model.go(pick));
       });
       this.places.replaceChildren(...buttons);
     }

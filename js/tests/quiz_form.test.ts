@@ -149,6 +149,7 @@ describe('check', () => {
     button(el, 'check').click();
     expect(result(el)).toBe('Not right: you chose layer b, channel 0. The answer is layer b, channel 2. Right so far: the layer.');
     expect([model.correct, at()]).toEqual([false, [1, 1, 2]]);
+    expect(texts(el, '.memviz-quiz-places button').map(plain)).toEqual(['your pick: channel 0', 'the answer: channel 2']);
   });
 
   it('fixes the choice', async () => {
