@@ -39,10 +39,13 @@ def joined_records(drafts: Sequence[Draft], records: Sequence[TensorRecord]) -> 
     return found
 
 
-def hop_records(records: Sequence[TensorRecord]) -> list[TensorRecord]:
-    """Reads in a row, as of a memory network's hops, as weights over slots (batch, time, head, slot) of one memory."""
+def hop_records(records: Sequence[TensorRecord], start: int = 0) -> list[TensorRecord]:
+    """Reads in a row, as of a memory network's hops, as weights over slots (batch, time, head, slot) of one memory.
+
+    ``start``: index of the first record that may be one of them.
+    """
     found: list[TensorRecord] = []
-    for label, indices in hop_groups(records):
+    for label, indices in hop_groups(records[start:]):
         first = records[indices[0]]
         batch, heads, _, slots = first.shape
         record = _joined(len(records) + len(found), [records[index] for index in indices])
