@@ -33,6 +33,7 @@ export * from './picture_choice';
 export * from './record_line';
 export * from './retention_lines';
 export * from './selection';
+export * from './step_label';
 export * from './tensor_image';
 export * from './tensor_image_model';
 export * from './token_lines';

@@ -287,6 +287,7 @@ class ActivationCache(RecordedCache):
         opened = open_capture(path, parse_budget(budget))
         cache = cls(budget, tokens=opened.tokens, image=opened.image)
         cache._values, cache._records, cache._trace = opened.values, opened.records, opened.trace
+        cache._step_labels = opened.step_labels
         cache._again = BringingBack(opened.values, None)
         return cache
 
