@@ -10,8 +10,6 @@ import type { SelectionModel } from './selection';
 
 /** Characters beyond which a label is cut; its title has all of it. */
 const MOST_CHARACTERS = 16;
-/** As wide as the number that stands here in the rows of other axes. */
-const LEAST_CHARACTERS = 8;
 
 export class StepLabelModel extends DrawnModel<StepLabelState> {
   static override serializers = { ...DrawnModel.serializers, selection: { deserialize: unpack_models } };
@@ -46,7 +44,7 @@ export class StepLabelView extends DrawnView<StepLabelState> {
     const step = this.selection?.stepIndex() ?? 0;
     setText(this.text, labels[step] ?? '');
     this.el.title = catalog ? stepCount(catalog, step) : '';
-    const longest = labels.reduce((most, label) => Math.max(most, label.length), LEAST_CHARACTERS);
+    const longest = labels.reduce((most, label) => Math.max(most, label.length), 1);
     this.el.style.width = `${Math.min(MOST_CHARACTERS, longest)}ch`;
   }
 }

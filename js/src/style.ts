@@ -100,7 +100,8 @@ const EXPLORER = `
 .memviz-axis .memviz-picker { grid-column: 1 / -1; }
 .memviz-axis:has(.memviz-step-label) { grid-template-columns: minmax(0, 1fr) auto 92px; }
 .memviz-axis .memviz-step-label {
-  grid-area: 1 / 2; box-sizing: border-box; max-width: 30cqi; min-width: 0; overflow: hidden; text-align: right;
+  /* at least as wide as the number in the rows of other axes, less the gap of the grid */
+  grid-area: 1 / 2; box-sizing: border-box; max-width: 30cqi; min-width: calc(4.5em - 4px); overflow: hidden; text-align: right;
   text-overflow: ellipsis; white-space: pre; font-variant-numeric: tabular-nums;
 }
 .memviz-axis:has(.memviz-step-label) .widget-play { grid-area: 1 / 3; }
@@ -123,6 +124,7 @@ const EXPLORER = `
 @container memviz (max-width: 400px) {
   .memviz-axis { grid-template-columns: minmax(0, 1fr) 66px; column-gap: 4px; }
   .memviz-axis:has(.memviz-step-label) { grid-template-columns: minmax(0, 1fr) auto 66px; }
+  .memviz-axis .memviz-step-label { min-width: calc(2.6em - 4px); }
   .memviz-axis .widget-label { flex-basis: 4.7em; width: 4.7em; }
   .memviz-axis .slider-container { flex-basis: 40px; min-width: 40px; margin: 0 8px; }
   .memviz-axis .widget-readout { flex-basis: 2.6em; width: 2.6em; margin-left: 0; padding: 0 2px; }

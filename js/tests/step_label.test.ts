@@ -33,7 +33,7 @@ describe('the label of the step', () => {
 
   it('is as wide as the longest needs, within bounds', () => {
     const widths = [['a'], ['a', 'x'.repeat(12)], ['x'.repeat(99)]].map((labels) => label(labels).view.el.style.width);
-    expect(widths).toEqual(['8ch', '12ch', '16ch']);
+    expect(widths).toEqual(['1ch', '12ch', '16ch']);
   });
 
   it('follows steps that are recorded later', async () => {

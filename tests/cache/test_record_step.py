@@ -203,7 +203,7 @@ def test_gates_of_every_step_are_those_of_its_weights() -> None:
     x, hidden = torch.randn(1, 5, 3), []
     for step in range(2):
         with torch.no_grad():
-            lstm.weight_hh_l0.mul_(1 + step)
+            lstm.weight_hh_l0.mul_(1 + step)  # type: ignore[operator]
             hidden.append(lstm(x)[0])
         cache.record_step(lstm, x)
     for step in range(2):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import memviz_widgets as mv
 from memviz_widgets.cache import checkpoints as timelapsing
+from memviz_widgets.capture.progress import Progress
 from memviz_widgets.errors import CheckpointError, ForwardError, ModelError, RecordingError
 
 X = torch.linspace(-1, 1, 6).view(2, 3)
@@ -246,7 +247,7 @@ def test_a_model_that_is_being_recorded_is_refused(model: Network) -> None:
 def test_progress_counts_the_checkpoints(model: Network, monkeypatch: pytest.MonkeyPatch, progress: bool) -> None:
     made: list[Any] = []
 
-    class Counted(timelapsing.Progress):
+    class Counted(Progress):
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             made.append((self, args, options))

@@ -210,7 +210,7 @@ export interface ColorMappingState {
   selection: SelectionModel;
   /** Which map of an attention or a memory is coloured; None: the selected record. */
   choice: MapChoiceModel | null;
-  /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer, all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
+  /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer (over all its steps and calls), all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
   mode: 'auto' | 'frame' | 'layer' | 'all' | 'symmetric' | 'fixed';
   /** Value of the first colour when mode is 'fixed', in units of the tensor. */
   vmin: number;
