@@ -6,6 +6,8 @@ steps. A step that is over cannot be computed again, since the model goes on: wh
 
 from __future__ import annotations
 
+from collections import Counter
+
 from torch import Tensor
 
 from ..capture import Derived
@@ -31,6 +33,8 @@ class ThinnedValues(ValueStore):
         super().__init__(budget_bytes, spill)
         self.keep_recorded()
         self._series: dict[Series, dict[int, list[Value]]] = {}
+        """The values of each tensor that are held, by step, the earliest first."""
+        self._bytes: Counter[Series] = Counter()
         self._users: dict[int, list[int]] = {}
         """Id of a value -> the records that are of it; the entries keep the values, so no id comes twice."""
         self._tracked: set[int] = set()
@@ -51,6 +55,7 @@ class ThinnedValues(ValueStore):
                 series = (draft.path, draft.kind, draft.item, draft.call, name)
                 self._series.setdefault(series, {}).setdefault(draft.step, []).append(part)
                 self._step_bytes += part.nbytes
+                self._bytes[series] += part.nbytes
 
     def lost(self) -> set[int]:
         """Indices of records that lost their values since this was asked last."""
@@ -68,8 +73,8 @@ class ThinnedValues(ValueStore):
                 self._held.give_up(part)
                 self._users.pop(id(part), None)
                 self._tracked.discard(id(part))
-        for steps in self._series.values():
-            steps.pop(self._step, None)
+        for series, steps in self._series.items():
+            self._bytes[series] -= sum(value.nbytes for value in steps.pop(self._step, ()))
         self._lost = {index for index in self._lost if index < first}
         self._unmeasured.clear()
         self.finish()
@@ -86,6 +91,7 @@ class ThinnedValues(ValueStore):
         """Drop all values."""
         super().clear()
         self._series.clear()
+        self._bytes.clear()
         self._users.clear()
         self._tracked.clear()
 
@@ -104,26 +110,19 @@ class ThinnedValues(ValueStore):
 
     def _thin(self, now: int) -> bool:
         """Give up one step of one tensor; False when only the newest step is left."""
-        for spared in (True, False):  # whether the first steps stay
-            found = [series for series, steps in self._series.items() if _expendable(steps, now, spared)]
+        for spared in (1, 0):  # whether the first steps stay
+            found = [series for series, steps in self._series.items() if len(steps) - (now in steps) > spared]
             if found:
-                series = max(found, key=self._bytes_of)
+                series = max(found, key=self._bytes.__getitem__)
                 steps = self._series[series]
-                self._give_up(steps.pop(min(_expendable(steps, now, spared), key=lambda step: (step & -step, step))))
+                earlier = [step for step in steps if step != now][spared:]
+                self._give_up(series, steps.pop(min(earlier, key=lambda step: (step & -step, step))))
                 return True
         return False
 
-    def _bytes_of(self, series: Series) -> int:
-        return sum(value.nbytes for values in self._series[series].values() for value in values)
-
-    def _give_up(self, values: list[Value]) -> None:
+    def _give_up(self, series: Series, values: list[Value]) -> None:
         for value in values:
+            self._bytes[series] -= value.nbytes
             self._tracked.discard(id(value))
             self._held.give_up(value)
             self._lost.update(self._users[id(value)])
-
-
-def _expendable(steps: dict[int, list[Value]], now: int, spared: bool) -> list[int]:
-    """Steps of a tensor that may go: not the newest, and with ``spared`` not its first."""
-    first = min(steps, default=now)
-    return [step for step in steps if step != now and not (spared and step == first)]

@@ -40,6 +40,8 @@ class TimeLapse:
         self.records: tuple[TensorRecord, ...] = ()
         self._values = values
         self._trace = trace
+        self._joined: dict[int, int] = {}
+        """Index of a record -> that of the one that joins it with others."""
 
     def record(
         self,
@@ -75,7 +77,9 @@ class TimeLapse:
         self._values.finish()
         drafts = self._values.drafts[before:]
         settled = known + tuple(self._values.records(on_demand=False, start=before))
-        self.records = self._without_lost(with_joined(drafts, settled, first=len(known)))
+        records = with_joined(drafts, settled, first=len(known))
+        self._joined.update((part, record.index) for record in records[len(settled) :] for part in record.parts)
+        self.records = self._without_lost(records)
         self.labels += (name,)
         _merge(self._trace, trace)
 
@@ -95,12 +99,11 @@ class TimeLapse:
         if not lost:
             return records
         changed = list(records)
-        for index, record in enumerate(records):
-            gone = index in lost if not record.parts else any(part in lost for part in record.parts)
-            if gone:
-                price = self._values.price(record if not record.parts else records[record.parts[0]])
-                note = "; ".join(filter(None, (_without(record.note, "not kept"), price)))
-                changed[index] = replace(record, kept=False, on_demand=False, note=note)
+        for index in lost | {self._joined[part] for part in lost if part in self._joined}:
+            record = records[index]
+            price = self._values.price(record if not record.parts else records[record.parts[0]])
+            note = "; ".join(filter(None, (_without(record.note, "not kept"), price)))
+            changed[index] = replace(record, kept=False, on_demand=False, note=note)
         return tuple(changed)
 
 
@@ -139,7 +142,7 @@ def _merge(whole: capturing.Trace, step: capturing.Trace) -> None:
     """Add what one forward told to what is known."""
     whole.names.update(step.names)
     whole.types.update(step.types)
-    whole.callable_paths += [path for path in step.callable_paths if path not in set(whole.callable_paths)]
+    whole.callable_paths = list(dict.fromkeys((*whole.callable_paths, *step.callable_paths)))
     whole.opaque.update(step.opaque)
     whole.fired |= step.fired
     whole.weights_used.update(step.weights_used)

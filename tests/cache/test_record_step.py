@@ -172,18 +172,21 @@ def test_several_runs_of_the_model_are_calls_of_one_step(model: nn.Module) -> No
     assert torch.equal(cache.get("", call=1, step=1), model(2 * X))
 
 
+class Cells(nn.Module):
+    """A cell that the model calls for every row of its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(3, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.new_zeros(1, 4)
+        for row in x:
+            h = self.cell(row[None], h)
+        return h
+
+
 def test_memories_are_joined_within_a_step_and_never_over_steps() -> None:
-    class Cells(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cell = nn.GRUCell(3, 4)
-
-        def forward(self, x: Tensor) -> Tensor:
-            h = x.new_zeros(1, 4)
-            for row in x:
-                h = self.cell(row[None], h)
-            return h
-
     model, cache = Cells(), mv.ActivationCache()
     trained(model, cache, 2)
     joined = [record for record in cache.records if record.parts and record.kind == "hidden"]
@@ -315,3 +318,22 @@ def test_a_saved_training_opens_with_its_labels(model: nn.Module, tmp_path: Path
     assert [record.step for record in opened.records if record.path == "0" and record.available] == [0, 4, 8]
     with pytest.raises(RecordingError, match="has records that are no steps"):
         opened.record_step(model, X)
+
+
+def test_a_memory_that_lost_a_part_is_not_kept() -> None:
+    model, cache = Cells(), mv.ActivationCache(budget=120)
+    trained(model, cache, 6)
+    joined = [record for record in cache.records if record.parts and record.kind == "hidden"]
+    assert [record.step for record in joined if not record.kept]
+    for record in joined:
+        assert record.kept == all(cache.records[part].kept for part in record.parts)
+        assert record.kept or "no room beside the other steps" in record.note
+        if record.kept:
+            assert cache.get("cell", "hidden", step=record.step).shape == (1, 2, 4)
+
+
+def test_what_if_of_a_training_says_that_it_has_no_forward(model: nn.Module) -> None:
+    cache = mv.ActivationCache()
+    trained(model, cache, 2)
+    with pytest.raises(mv.errors.WhatIfError, match="not made by ActivationCache.capture, so it knows no forward"):
+        cache.what_if({"0": mv.edit.zero(channel=0)})
