@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import analysis, errors
 from ._version import __version__
-from .cache import ActivationCache, record
+from .cache import ActivationCache, record, timelapse
 from .capture import (
     MemoryAdapter,
     MemoryTensor,
@@ -47,5 +47,6 @@ __all__ = [
     "memory_candidates",
     "record",
     "register_memory",
+    "timelapse",
     "unregister_memory",
 ]

@@ -87,6 +87,12 @@ class ClosedError(MemvizError, RuntimeError):
     """A cache that was closed and has no values any more."""
 
 
+class CheckpointError(MemvizError, ValueError):
+    """A checkpoint that cannot be read or does not fit its model: ``cache`` is what was recorded before it."""
+
+    cache: Any = None
+
+
 class AlignmentError(MemvizError, ValueError):
     """Two caches of which no record can be compared: nothing has the same path, kind, call, step and shape."""
 

@@ -48,6 +48,18 @@ class LayerIndex(AxisIndex):
         return super().validate(obj, value)
 
 
+class StepIndex(AxisIndex):
+    """An index that also takes the label of a step, such as "epoch 3"."""
+
+    info_text = "a step's number, or its label"
+
+    def validate(self, obj: HasTraits, value: Any) -> int:
+        """The number of a step given by label or number; a SelectionError for anything else."""
+        if isinstance(value, str) and isinstance(obj, Selection):
+            value = obj.find_step(value)
+        return super().validate(obj, value)
+
+
 @register
 class Selection(Synced, Widget):
     """What is looked at: layer, step, call, and one index per dim. Views read it and write it, never each other.
@@ -68,8 +80,8 @@ class Selection(Synced, Widget):
 
     store: Any = Instance(Widget, help="The FrameStore whose catalog the indices refer to.").tag(**widget_serialization)
     layer: Any = LayerIndex(0, help="Layer: position in execution order, 0 .. number of layers - 1, or its name.")
-    step: Any = AxisIndex(
-        0, help="Step: which call of the whole model, of a training or generation loop say, 0 = first."
+    step: Any = StepIndex(
+        0, help="Step: which call of the whole model, of a training or generation loop say, 0 = first; or its label."
     )
     call: Any = AxisIndex(0, help="Which call of the layer's module within the step, 0 = first.")
     sample: Any = AxisIndex(0, help="Position along batch, 0 = first.")
@@ -129,6 +141,15 @@ class Selection(Synced, Widget):
                     return position
         hint = nearest_hint(name, (entry["label"] for entry in layers), cutoff=0.3)
         raise SelectionError(f"no layer {name!r} ({len(layers)} recorded){hint}. List them with cache.names().")
+
+    def find_step(self, label: str) -> int:
+        """Number of the step with this label (see ``cache.step_labels``)."""
+        labels = self.store.catalog.get("step_labels", []) if self.store is not None else []
+        if label in labels:
+            return int(labels.index(label))
+        raise SelectionError(
+            f"no step {label!r} ({len(labels)} have labels){nearest_hint(label, labels)}. See cache.step_labels."
+        )
 
     def __repr__(self) -> str:
         at = ", ".join(

@@ -349,3 +349,27 @@ def test_recovered_values_of_a_saved_capture(tmp_path: Path) -> None:
     gate = opened.find("", "gate.f")
     assert torch.equal(opened.get("", "gate.f"), cache.get("", "gate.f")) and gate.residual is not None
     assert cache.recoveries(gate) and opened.recoveries(gate) == ()
+
+
+def test_steps_that_made_room() -> None:
+    model, cache = nn.Linear(2, 2), ActivationCache(budget=48)  # three steps of 16 B
+    for _ in range(5):
+        cache.record_step(model, torch.ones(2, 2))
+    record = cache.find("", step=1)
+    assert not record.available and record.stats is not None
+    assert "not computed again. Record with a larger budget=" in record.note
+
+
+def test_generation_in_a_step() -> None:
+    query, keys = torch.randn(1, 1, 1, 4), torch.randn(1, 1, 5, 4)
+    model = Calls(lambda m, x: nn.functional.scaled_dot_product_attention(x, keys, keys))
+    with mv.record(model) as loop:
+        for _ in range(3):
+            model(query)
+    cache = ActivationCache()
+    for _ in range(2):
+        cache.record_step(model, call=lambda m: [m(query) for _ in range(3)])
+    assert (1, 1, 3, 5) in [record.shape for record in loop.records if record.kind == "attention"]
+    assert [(record.step, record.call, record.shape) for record in cache.records if record.kind == "attention"] == [
+        (step, call, (1, 1, 1, 5)) for step in (0, 1) for call in (0, 1, 2)
+    ]

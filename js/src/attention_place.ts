@@ -5,7 +5,7 @@
  * it, else the next one in execution order, else the last.
  */
 
-import { recordAt } from './catalog';
+import { recordAt, stepName } from './catalog';
 import type { Catalog, LayerEntry, Place } from './catalog';
 
 /** The part of a SelectionModel that is read here. */
@@ -51,7 +51,7 @@ export function attentionAbsence(catalog: Catalog, cursor: LayerCursor): string 
   if (position < 0) {
     return 'No attention was found in this recording: nothing in it multiplied the result of a softmax with values.';
   }
-  return `${catalog.layers[position].label} did not run in step ${cursor.stepIndex()}`;
+  return `${catalog.layers[position].label} did not run in ${stepName(catalog, cursor.stepIndex())}`;
 }
 
 /** Whether a module is another one or inside it. */

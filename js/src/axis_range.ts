@@ -14,7 +14,11 @@ import type { SelectionModel } from './selection';
 import { StateModel } from './state_model';
 import type { ModelOptions } from './state_model';
 
+export const STEPS_ARE_TIMES = 'The steps of this loop are the timesteps of the selected memory: move the timestep.';
+
 export class AxisRangeModel extends StateModel<AxisRangeState> {
+  private declare ownTooltip: string | undefined; // of the step slider, while it moves something
+
   static override serializers = {
     ...StateModel.serializers,
     selection: { deserialize: unpack_models },
@@ -55,12 +59,28 @@ export class AxisRangeModel extends StateModel<AxisRangeState> {
     if (selection.place() === null && selection.extent('layer') === 0) {
       return; // no catalog yet: what Python set is as good
     }
-    const extent = selection.extent(this.trait('axis'));
+    const extent = this.positions(selection);
     // max = 0 is not possible: the slider would have min == max, which noUiSlider refuses.
     const range = { max: Math.max(1, extent - 1), disabled: extent <= 1 };
     setAndSend(this.trait('slider'), range);
     setAndSend(this.trait('play'), extent <= 1 ? { ...range, playing: false } : range);
     this.nameFreeAxis(selection);
+    this.explainSteps(selection);
+  }
+
+  /** Positions that make a difference: the steps of a loop make none while a memory over all of them is selected. */
+  private positions(selection: SelectionModel): number {
+    const axis = this.trait('axis');
+    return axis === 'step' && !selection.hasRecordsByStep() ? 1 : selection.extent(axis);
+  }
+
+  /** The kernel need not know what its slider says. */
+  private explainSteps(selection: SelectionModel): void {
+    const slider = this.trait('slider');
+    if (this.trait('axis') === 'step' && slider) {
+      this.ownTooltip ??= String(slider.get('tooltip') ?? '');
+      slider.set('tooltip', selection.hasRecordsByStep() ? this.ownTooltip : STEPS_ARE_TIMES);
+    }
   }
 
   /** "width" in place of "axis": what has no trait of its own is called as in the record. The kernel need not know. */

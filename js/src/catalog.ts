@@ -94,6 +94,24 @@ export function recordAt(layer: LayerEntry, step: number, call: number): number 
   return calls[Math.min(call, calls.length - 1)];
 }
 
+/** "epoch 3" where steps have labels, "step 1200" where those are numbers; else "step 3". */
+export function stepName(catalog: Catalog, step: number): string {
+  const label = labelsOf(catalog)[step] ?? String(step);
+  return /^[\d.,]+$/.test(label) ? `step ${label}` : label;
+}
+
+/** "epoch 3, 4 of 12": a step and how many there are; of steps without labels "3 of 12", counted from 0. */
+export function stepCount(catalog: Catalog, step: number): string {
+  const labels = labelsOf(catalog);
+  const count = Math.max(labels.length, catalog.layers[0]?.records.length ?? 0);
+  return labels.length > 0 ? `${stepName(catalog, step)}, ${step + 1} of ${count}` : `${step} of ${count}`;
+}
+
+/** Widget state that was saved by an earlier version has no labels. */
+function labelsOf({ step_labels }: Partial<Catalog>): readonly string[] {
+  return step_labels ?? [];
+}
+
 /** A catalog of nothing: what a store shows before its state has arrived. */
 export const EMPTY_CATALOG: Catalog = {
   layers: [],
@@ -105,6 +123,7 @@ export const EMPTY_CATALOG: Catalog = {
   head_kinds: [],
   memories: [],
   entry_measures: [],
+  step_labels: [],
 };
 
 const PROVENANCE: PageKind[] = ['wrote', 'wrote_unit', 'reads'] satisfies ProvenanceKind[];

@@ -12,7 +12,7 @@
 import { unpack_models } from '@jupyter-widgets/base';
 
 import type { Catalog, Ends, Frame, PageKind, Place } from './catalog';
-import { WEIGHTS, aroundZero, between, bothSides, powersOf, weightsOf } from './color_range';
+import { WEIGHTS, aroundZero, between, bothSides, layerEnds, powersOf, weightsOf } from './color_range';
 import type { Range } from './color_range';
 import { colorMappingDefaults } from './generated/traits';
 import type { ColorMappingState } from './generated/traits';
@@ -114,7 +114,7 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
     if (this.choice) {
       return this.rangeOfMap(place, frame, this.choice);
     }
-    const known = place.record.stats ?? this.selection.store.seenRange(place.index);
+    const known = this.layerEnds(place) ?? this.selection.store.seenRange(place.index);
     switch (this.trait('mode')) {
       case 'fixed':
         return [this.trait('vmin'), this.trait('vmax')];
@@ -134,10 +134,15 @@ export class ColorMappingModel extends StateModel<ColorMappingState> {
     }
   }
 
+  /** Range of the layer over all its steps and calls; null where the record has no statistics. */
+  private layerEnds({ record, layer }: Place): Ends | null {
+    return record.stats && layerEnds(this.selection.store.catalog, layer);
+  }
+
   /** As `range`, for a map of an attention or a memory; of a logarithmic one in powers of ten. */
   private rangeOfMap(place: Place, frame: Frame | null, choice: MapChoiceModel): Range {
     const { pageKind, logarithmic } = choice;
-    const values = VALUE_KINDS.includes(pageKind) && place.record.stats;
+    const values = VALUE_KINDS.includes(pageKind) && this.layerEnds(place);
     const known = values || this.selection.store.seenRange(place.index, pageKind);
     const typed: Range = [this.trait('vmin'), this.trait('vmax')];
     switch (this.trait('mode')) {

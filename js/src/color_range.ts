@@ -4,7 +4,7 @@
  * A range of the map 'log' is in powers of ten; people read and type weights.
  */
 
-import type { Ends, Frame } from './catalog';
+import type { Catalog, Ends, Frame, LayerEntry } from './catalog';
 import type { PictureChoiceState } from './generated/traits';
 
 export type Range = [number, number];
@@ -29,6 +29,15 @@ export function union(several: Ends[]): Ends {
     min: smallest.length > 0 ? Math.min(...smallest) : null,
     max: largest.length > 0 ? Math.max(...largest) : null,
   };
+}
+
+/**
+ * Range of a layer over all its steps and calls, so that the colours mean the same in each of them; null: no record of
+ * it has statistics.
+ */
+export function layerEnds({ records }: Pick<Catalog, 'records'>, layer: LayerEntry): Ends | null {
+  const known = layer.records.flat().flatMap((index) => records[index]?.stats ?? []);
+  return known.length > 0 ? union(known) : null;
 }
 
 export function aroundZero({ min, max }: Ends): Range {

@@ -8,7 +8,7 @@ import { unpack_models } from '@jupyter-widgets/base';
 
 import type { Ends, Frame, Place } from './catalog';
 import { ColorMappingModel } from './color_mapping';
-import { aroundZero, between, bothSides, union, WEIGHTS } from './color_range';
+import { aroundZero, between, bothSides, layerEnds, union, WEIGHTS } from './color_range';
 import type { Range } from './color_range';
 import { comparisonColorsDefaults } from './generated/traits';
 import type { ColorMappingState, ComparisonColorsState } from './generated/traits';
@@ -59,11 +59,11 @@ export class ComparisonColorsModel extends ColorMappingModel {
       case 'all':
         return between(union(both.map(({ store }) => ({ min: store.catalog.lo, max: store.catalog.hi }))));
       case 'symmetric':
-        return aroundZero(union(both.map(layerEnds)));
+        return aroundZero(union(both.map(endsOf)));
       case 'layer':
-        return between(union(both.map(layerEnds)));
+        return between(union(both.map(endsOf)));
       case 'auto':
-        return place.layer.kind === 'attention' ? WEIGHTS : bothSides(union(both.map(layerEnds)));
+        return place.layer.kind === 'attention' ? WEIGHTS : bothSides(union(both.map(endsOf)));
     }
   }
 
@@ -72,16 +72,17 @@ export class ComparisonColorsModel extends ColorMappingModel {
   }
 }
 
-/** Range of the selected record: from its statistics, else of what has come of it. */
-function layerEnds(selection: SelectionModel): Ends {
+/** Range of the selected layer over its steps and calls: from statistics, else of what has come of its record. */
+function endsOf(selection: SelectionModel): Ends {
   const place = selection.place();
-  return place ? (place.record.stats ?? selection.store.seenRange(place.index)) : { min: null, max: null };
+  const known = place?.record.stats && layerEnds(selection.store.catalog, place.layer);
+  return place ? (known ?? selection.store.seenRange(place.index)) : { min: null, max: null };
 }
 
 /** Range of the frame on show; of the record while it is on the way. */
 function frameEnds(selection: SelectionModel): Ends {
   const frame = shownBy(selection, null).frame();
-  return frame ? { min: finite(frame.lo), max: finite(frame.hi) } : layerEnds(selection);
+  return frame ? { min: finite(frame.lo), max: finite(frame.hi) } : endsOf(selection);
 }
 
 function finite(number: number): number | null {

@@ -7,6 +7,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
+import { stepName } from './catalog';
 import { CurvePlot } from './comparison_curve_plot';
 import { curvePoints, distanceText, firstApart, valueOf } from './comparison_curve_points';
 import type { CurvePoint, MeasureName } from './comparison_curve_points';
@@ -136,7 +137,7 @@ export class ComparisonCurveView extends DrawnView<ComparisonCurveState> {
     if (!place || !layer) {
       return '';
     }
-    const step = layer.records.length > 1 ? `, step ${place.step}` : '';
+    const step = layer.records.length > 1 ? `, ${stepName(this.selection!.store.catalog, place.step)}` : '';
     const call = layer.records[place.step].length > 1 ? `, call ${place.call}` : '';
     return `${layer.label}${step}${call}`;
   }

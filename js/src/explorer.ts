@@ -6,6 +6,7 @@
 import { unpack_models } from '@jupyter-widgets/base';
 import { VBoxModel, VBoxView } from '@jupyter-widgets/controls';
 
+import { stepCount } from './catalog';
 import { explorerDefaults } from './generated/traits';
 import type { ExplorerState } from './generated/traits';
 import { keepKeys } from './host_shortcuts';
@@ -121,6 +122,9 @@ export abstract class ExplorerView extends VBoxView {
       return `this layer has no ${axis} axis`;
     }
     const index = Number(selection.get(axis) ?? 0);
+    if (axis === 'step' && selection.store.catalog.step_labels?.length) {
+      return stepCount(selection.store.catalog, index);
+    }
     if (axis !== 'layer') {
       return `${countText(index)} of ${countText(extent)}`;
     }

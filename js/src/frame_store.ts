@@ -363,7 +363,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   /** What is not here, most urgent first: under the cursors, then what views missed last, then around the cursors. */
   private wants(): PageName[] {
     const limit = this.trait('budget_bytes') / Math.max(1, this.cursors.size);
-    const maps = [...this.choices].map((choice) => planMap(choice));
+    const maps = [...this.choices].map((choice) => planMap(this.catalog, choice, limit / 4));
     const plans = [...maps, ...[...this.cursors].map((cursor) => planPages(this.catalog, cursor, limit))];
     const visible = plans.flatMap((plan) => plan.visible);
     const near = plans.flatMap((plan) => plan.near);

@@ -5,7 +5,7 @@
  */
 
 import { attentionLayer, attentionLayers } from './attention_place';
-import { recordAt } from './catalog';
+import { recordAt, stepName } from './catalog';
 import type { AttentionEntry, Catalog, Frame } from './catalog';
 import type { FrameStoreModel } from './frame_store';
 import { kindOf, shortNames } from './head_grid_words';
@@ -44,7 +44,7 @@ export function gridRows(catalog: Catalog, selection: SelectionModel): GridRow[]
     const entry = catalog.layers[layer];
     const record = recordAt(entry, selection.stepIndex(), selection.callIndex()) ?? -1;
     const attention = catalog.records[record]?.attention ?? null;
-    const absent = record < 0 ? `did not run in step ${selection.stepIndex()}` : catalog.records[record].message;
+    const absent = record < 0 ? `did not run in ${stepName(catalog, selection.stepIndex())}` : catalog.records[record].message;
     const note = attention ? '' : absent || 'its weights were not kept';
     return { layer, label: entry.label, name: names[row], record, attention, note };
   });

@@ -35,6 +35,7 @@ export * from './quiz';
 export * from './quiz_form';
 export * from './retention_lines';
 export * from './selection';
+export * from './step_label';
 export * from './tensor_image';
 export * from './tensor_image_model';
 export * from './token_lines';

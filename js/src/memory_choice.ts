@@ -8,7 +8,7 @@
 
 import { isProvenance } from './catalog';
 import type { Catalog, Frame, MemoryEntry, PageKind, PictureEntry, Place } from './catalog';
-import { WEIGHTS, bothSides, upToLargest } from './color_range';
+import { WEIGHTS, bothSides, layerEnds, upToLargest } from './color_range';
 import type { Range } from './color_range';
 import { memoryChoiceDefaults } from './generated/traits';
 import type { MemoryChoiceState } from './generated/traits';
@@ -156,7 +156,8 @@ export class MemoryChoiceModel extends MapChoiceModel<MemoryChoiceState> {
     }
     const { store } = this.selection;
     // the same colours at every moment; over time the frame has all of them already
-    const moments = this.map === 'cursor' && (place.record.stats ?? store.seenRange(place.index, 'frame'));
+    const known = place.record.stats && layerEnds(store.catalog, place.layer);
+    const moments = this.map === 'cursor' && (known ?? store.seenRange(place.index, 'frame'));
     return bothSides(moments || { min: frame?.lo ?? null, max: frame?.hi ?? null });
   }
 

@@ -5,7 +5,7 @@
  * around it, else the next one in execution order, else the last.
  */
 
-import { recordAt } from './catalog';
+import { recordAt, stepName } from './catalog';
 import type { LayerCursor } from './attention_place';
 import type { Catalog, MemoryEntry, Place } from './catalog';
 
@@ -80,7 +80,7 @@ export function memoryRecords(catalog: Catalog, cursor: LayerCursor): number[] {
 /** Why there is no memory to show: a sentence. */
 export function memoryAbsence(catalog: Catalog, cursor: LayerCursor): string {
   const layer = catalog.layers[memoryLayer(catalog, cursor.layerIndex())];
-  return layer ? `${layer.label} did not run in step ${cursor.stepIndex()}` : NO_MEMORY;
+  return layer ? `${layer.label} did not run in ${stepName(catalog, cursor.stepIndex())}` : NO_MEMORY;
 }
 
 /** Whether a module is another one or inside it. */

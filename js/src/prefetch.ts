@@ -143,13 +143,18 @@ export function planPages(catalog: Catalog, cursor: Cursor, limitBytes: number):
   const near = within(recordPages(place, cursor), catalog, limitBytes / 2 - cost(visible));
   const next = within(neighbourPages(catalog, cursor), catalog, limitBytes - cost(visible) - cost(near));
   const planned = new Set([...visible, ...near, ...next].map(pageId));
-  const rest = [...otherSamples(place, cursor)].filter((name) => !planned.has(pageId(name)));
+  const rest = [...otherSteps(catalog, place, cursor), ...otherSamples(place, cursor)].filter(
+    (name) => !planned.has(pageId(name)),
+  );
   const left = limitBytes - cost(visible) - cost(near) - cost(next);
   return { visible, near: [...near, ...next, ...within(rest, catalog, left)] };
 }
 
-/** Pages for a map that is looked at: its own, and those beside it where they cost little, and no replay. */
-export function planMap(choice: MapCursor): Plan {
+/**
+ * Pages for a map that is looked at: its own, and those beside it where they cost little, and no replay; in a time-lapse
+ * the same of the other steps, as far as `limitBytes` goes.
+ */
+export function planMap(catalog: Catalog, choice: MapCursor, limitBytes: number): Plan {
   const place = choice.place();
   const picture = choice.picture();
   if (!place || !picture) {
@@ -161,7 +166,10 @@ export function planMap(choice: MapCursor): Plan {
   const kind = choice.pageKind;
   const alone = entry.on_demand || isCostly({ kind }) || isProvenance(kind);
   const beside: [number, number] = alone ? [page, page] : [Math.max(0, page - 1), Math.min(last, page + 1)];
-  return { visible: [{ record, kind, page }], near: [...outward(record, kind, page, beside)] };
+  const steps = alone ? [] : sameInOtherSteps(catalog, place).map((other) => ({ record: other, kind, page }));
+  const shown = steps.filter((name) => pictureOf(catalog.records[name.record], kind));
+  const near = [...outward(record, kind, page, beside), ...within(shown, catalog, limitBytes)];
+  return { visible: [{ record, kind, page }], near };
 }
 
 /** The first of `names` whose bytes fit into `limitBytes` together. */
@@ -215,6 +223,30 @@ function* recordPages({ index, record }: Place, cursor: Cursor): Generator<PageN
       yield* outward(index, kind, Math.floor(cursor.flat(picture) / picture.frames_per_page), limits);
     }
   }
+}
+
+/** The page under the cursor's indices, and its tiles, in the other steps of a time-lapse. */
+function* otherSteps(catalog: Catalog, place: Place, cursor: Cursor): Generator<PageName> {
+  for (const index of sameInOtherSteps(catalog, place)) {
+    for (const kind of ['frame', 'sheet'] as const) {
+      const name = pageAtCursor(index, catalog.records[index][kind], kind, cursor);
+      if (name !== null) {
+        yield name;
+      }
+    }
+  }
+}
+
+/** The same call of the layer in the other steps of a time-lapse, nearest first: what its slider and play button reach. */
+function sameInOtherSteps({ step_labels, records }: Catalog, { index, layer }: Place): number[] {
+  const here = layer.records.findIndex((calls) => calls.includes(index));
+  if (!step_labels?.length || here < 0) {
+    return [];
+  }
+  const call = layer.records[here].indexOf(index);
+  const steps = layer.records.map((_, step) => step).sort((a, b) => Math.abs(a - here) - Math.abs(b - here));
+  const found = steps.flatMap((step) => recordAt(layer, step, call) ?? []);
+  return [...new Set(found)].filter((record) => record !== index && !records[record].on_demand);
 }
 
 /** Every page of the selected record, outward from the cursor: what the sample slider reaches. */

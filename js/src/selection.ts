@@ -8,7 +8,7 @@
 
 import { unpack_models } from '@jupyter-widgets/base';
 
-import { nearestCalls, recordAt } from './catalog';
+import { nearestCalls, recordAt, stepName } from './catalog';
 import type { Catalog, LayerEntry, PictureEntry, Place } from './catalog';
 import { selectionDefaults } from './generated/traits';
 import type { SelectionState } from './generated/traits';
@@ -70,10 +70,17 @@ export class SelectionModel extends StateModel<SelectionState> {
     return layer && record && index !== undefined ? { index, record, layer } : null;
   }
 
-  /** Why there is no record: "conv1 did not run in step 3". */
+  /** Why there is no record: "conv1 did not run in step 3", "... in epoch 3". */
   absence(): string {
     const layer = this.layer();
-    return layer ? `${layer.label} did not run in step ${this.trait('step')}` : 'nothing was recorded';
+    return layer ? `${layer.label} did not run in ${stepName(this.store.catalog, this.trait('step'))}` : 'nothing was recorded';
+  }
+
+  /** Whether the steps have different records; a memory over all steps of a loop is one record. */
+  hasRecordsByStep(): boolean {
+    const layer = this.layer();
+    const records = layer?.records.flatMap((_, step) => recordAt(layer, step, this.trait('call')) ?? []) ?? [];
+    return new Set(records).size > 1 || records.length < 2;
   }
 
   /**

@@ -99,6 +99,13 @@ const EXPLORER = `
 .memviz-axis .widget-hslider:has(.noUi-target[disabled]) .widget-label,
 .memviz-axis .widget-hslider:has(.noUi-target[disabled]) .widget-readout { opacity: 0.5; }
 .memviz-axis .memviz-picker { grid-column: 1 / -1; }
+.memviz-axis:has(.memviz-step-label) { grid-template-columns: minmax(0, 1fr) auto 92px; }
+.memviz-axis .memviz-step-label {
+  /* at least as wide as the number in the rows of other axes, less the gap of the grid */
+  grid-area: 1 / 2; box-sizing: border-box; max-width: 30cqi; min-width: calc(4.5em - 4px); overflow: hidden; text-align: right;
+  text-overflow: ellipsis; white-space: pre; font-variant-numeric: tabular-nums;
+}
+.memviz-axis:has(.memviz-step-label) .widget-play { grid-area: 1 / 3; }
 .memviz-body { display: grid !important; grid-template-columns: minmax(0, 1fr); gap: 10px 16px; align-items: start; }
 .memviz-main, .memviz-side { min-width: 0; gap: 6px; }
 .memviz-explorer .memviz-picture { width: 100%; min-width: 0 !important; height: clamp(240px, 58cqi, 560px); }
@@ -117,6 +124,8 @@ const EXPLORER = `
 /* beside an open side bar: three buttons and the number must not lie on the slider, nor facts on the layer's name */
 @container memviz (max-width: 400px) {
   .memviz-axis { grid-template-columns: minmax(0, 1fr) 66px; column-gap: 4px; }
+  .memviz-axis:has(.memviz-step-label) { grid-template-columns: minmax(0, 1fr) auto 66px; }
+  .memviz-axis .memviz-step-label { min-width: calc(2.6em - 4px); }
   .memviz-axis .widget-label { flex-basis: 4.7em; width: 4.7em; }
   .memviz-axis .slider-container { flex-basis: 40px; min-width: 40px; margin: 0 8px; }
   .memviz-axis .widget-readout { flex-basis: 2.6em; width: 2.6em; margin-left: 0; padding: 0 2px; }

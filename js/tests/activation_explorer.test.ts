@@ -47,6 +47,17 @@ describe('names', () => {
     expect(said).toEqual(['b, Conv2d, 2 of 2', '3 of 4', 'this layer has no time axis']);
   });
 
+  it('of values say the label of a step', async () => {
+    const { find, selection, view } = await explorer();
+    const layers = [stepped('a', [[0], [1]])];
+    selection.store.set('catalog', { ...catalogOf(imageRecord(1, 2), imageRecord(1, 2)), layers, step_labels: ['start', 'end'] });
+    view.el.insertAdjacentHTML('beforeend', ROW('step', 'step'));
+    selection.set({ step: 1 });
+    await nextFrame();
+    await nextFrame();
+    expect(find('.memviz-axis-step .noUi-handle').getAttribute('aria-valuetext')).toBe('end, 2 of 2');
+  });
+
   it('of values come back after the slider wrote its own', async () => {
     const { find } = await explorer();
     const handle = find('.memviz-axis-channel .noUi-handle');

@@ -85,6 +85,7 @@ export function attentionWorld(record: RecordEntry, pages: PageState[], tokens: 
     head_kinds: [],
     memories: [],
     entry_measures: [],
+    step_labels: [],
   };
   return world(catalog, undefined, { pages });
 }

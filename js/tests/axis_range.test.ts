@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { AxisRangeModel } from '../src/axis_range';
+import { AxisRangeModel, STEPS_ARE_TIMES } from '../src/axis_range';
 import { FrameStoreModel } from '../src/frame_store';
 import { SelectionModel } from '../src/selection';
 import { FakeComm, catalogOf, foreign, imageRecord, listenerCount, make, stepped, world } from './models';
@@ -9,7 +9,7 @@ const catalog = () => catalogOf(imageRecord(2, 16), imageRecord(1, 4));
 
 function controls(axis: string, { selection } = world(catalog())) {
   const comm = new FakeComm();
-  const slider = foreign({ max: 100, disabled: false, value: 0 }, comm);
+  const slider = foreign({ max: 100, disabled: false, value: 0, tooltip: `${axis} of the picture` }, comm);
   const play = foreign({ max: 100, disabled: false, value: 0, playing: false });
   return { selection, slider, play, comm, range: make(AxisRangeModel, { selection, axis, slider, play }) };
 }
@@ -87,6 +87,29 @@ describe('the sliders of step and call', () => {
     const [step, channel] = [controls('step', shared).slider, controls('channel', shared).slider];
     shared.selection.set('step', 1);
     expect([step.get('disabled'), channel.get('disabled'), channel.get('max')]).toEqual([false, false, 15]);
+  });
+});
+
+describe('the slider of the steps of a loop', () => {
+  const loop = () => {
+    const layers = [stepped('cell', [[0], [1]]), stepped('cell hidden', [[2], [2]])]; // the memory is one record
+    return world({ ...catalogOf(imageRecord(1, 2), imageRecord(1, 2), imageRecord(1, 2)), layers });
+  };
+
+  it('is disabled and says why while a memory over all of them is selected', () => {
+    const { selection, slider, play, comm } = controls('step', loop());
+    expect([slider.get('disabled'), play.get('disabled'), slider.get('max')]).toEqual([false, false, 1]);
+    selection.set('layer', 1);
+    expect([slider.get('disabled'), play.get('disabled'), slider.get('tooltip')]).toEqual([true, true, STEPS_ARE_TIMES]);
+    expect(comm.updates.every((update) => !('tooltip' in update))).toBe(true);
+    selection.set('layer', 0);
+    expect([slider.get('disabled'), slider.get('tooltip')]).toEqual([false, 'step of the picture']);
+  });
+
+  it('moves on where a layer ran in one step of several', () => {
+    const layers = [stepped('a', [[], [0], []])];
+    const { slider } = controls('step', world({ ...catalogOf(imageRecord(1, 2)), layers }));
+    expect([slider.get('disabled'), slider.get('max')]).toEqual([false, 2]);
   });
 });
 

@@ -5,7 +5,7 @@ import { ColorMappingModel } from '../src/color_mapping';
 import { COLORMAPS } from '../src/generated/colormaps';
 import { PictureChoiceModel } from '../src/picture_choice';
 import { attentionOf, attentionWorld, mapPage } from './attention_world';
-import { FakeComm, answer, attentionCatalog, catalogOf, framePage, header, imageRecord, layer, listenerCount, make, settled, stats, world } from './models';
+import { FakeComm, answer, attentionCatalog, catalogOf, framePage, header, imageRecord, layer, listenerCount, make, settled, stats, stepped, world } from './models';
 
 const frameOf = (lo: number, hi: number): Frame => ({ codes: new Uint8Array(1), rows: 1, cols: 1, lo, hi });
 
@@ -106,6 +106,35 @@ describe('the range', () => {
     colors.set('colormap', 'cividis');
     expect(colors.mapName(-1, 1)).toBe('cividis');
     expect(colors.color(1, -1, 1)).toBe(`#${COLORMAPS.cividis.slice(-6)}`);
+  });
+});
+
+describe('the range over steps and calls', () => {
+  const training = () => {
+    const records = [stats(-1, 2), stats(0, 8), stats(-2, 1), stats(0, 99)].map((each) => ({ ...imageRecord(1, 4), stats: each }));
+    return world({ ...catalogOf(...records), layers: [stepped('a', [[0], [1, 2]]), layer('b', [3])] });
+  };
+
+  it.each([
+    ['layer', [-2, 8]],
+    ['auto', [-8, 8]],
+    ['symmetric', [-8, 8]],
+  ])('is in mode %s that of the layer in all of them', (mode, expected) => {
+    const { selection } = training();
+    const colors = make(ColorMappingModel, { selection, mode });
+    const ranges = [0, 1].map((step) => {
+      selection.set('step', step);
+      return colors.range(selection.place()!, null);
+    });
+    expect(ranges).toEqual([expected, expected]);
+  });
+
+  it('leaves out what has no statistics', () => {
+    const { selection } = world({
+      ...catalogOf({ ...imageRecord(1, 4), stats: stats(0, 3) }, { ...imageRecord(1, 4), stats: null }),
+      layers: [stepped('a', [[0], [1]])],
+    });
+    expect(make(ColorMappingModel, { selection, mode: 'layer' }).range(selection.place()!, null)).toEqual([0, 3]);
   });
 });
 

@@ -66,6 +66,31 @@ describe('asking for pages', () => {
     expect(wantsOf(comm.custom[0])).toEqual(['1/frame/0', '1/histogram/0', '0/frame/0', '2/frame/0']);
   });
 
+  it('asks for the other steps of a training, nearest first, before the other samples', async () => {
+    const comm = new FakeComm();
+    const records = Array.from({ length: 5 }, () => imageRecord(2, 1, 1));
+    const layers = [stepped('a', [[0], [1], [2], [], [4]]), stepped('b', [[], [], [], [3], []])];
+    const { selection } = world({ ...catalogOf(...records), layers, step_labels: ['v', 'w', 'x', 'y', 'z'] }, comm);
+    selection.set({ step: 1 });
+    await settled();
+    expect(wantsOf(comm.custom[0])).toEqual([
+      '1/frame/0',
+      '1/histogram/0',
+      '2/frame/0',
+      '0/frame/0',
+      '4/frame/0',
+      '1/frame/1',
+    ]);
+  });
+
+  it('has no step of a training computed again for a guess', async () => {
+    const comm = new FakeComm();
+    const records = [imageRecord(1, 1), imageRecord(1, 1), { ...imageRecord(1, 1), on_demand: true }];
+    world({ ...catalogOf(...records), layers: [stepped('a', [[0], [1], [2]])], step_labels: ['x', 'y', 'z'] }, comm);
+    await settled();
+    expect(wantsOf(comm.custom[0])).toEqual(['0/frame/0', '0/histogram/0', '1/frame/0']);
+  });
+
   it('asks for nothing in a step in which the layer did not run', async () => {
     const comm = new FakeComm();
     const layers = [stepped('a', [[0], []])];

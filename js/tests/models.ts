@@ -72,7 +72,7 @@ export function picture(axes: [string, number][], rows: number, cols: number, fr
 }
 
 /** The part of a catalog that only attention and memories have. */
-export const NO_TEXTS = { tokens: [], head_measures: [], head_kinds: [], memories: [], entry_measures: [] };
+export const NO_TEXTS = { tokens: [], head_measures: [], head_kinds: [], memories: [], entry_measures: [], step_labels: [] };
 
 /** A record of frames over `sample` and `channel`, without tiles, series and channel measures. */
 export function imageRecord(samples: number, channels: number, framesPerPage = 2): RecordEntry {

@@ -86,6 +86,7 @@ export function memoryWorld(kinds: string[], records: RecordEntry[], pages: Page
     head_kinds: [],
     memories: [memory],
     entry_measures: ENTRY_MEASURES,
+    step_labels: [],
   };
   return world(catalog, undefined, { pages });
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .activation_cache import ActivationCache
 from .budget import format_bytes, parse_budget
+from .checkpoints import timelapse
 from .estimate import Estimate
 from .recording import record
 
-__all__ = ["ActivationCache", "Estimate", "format_bytes", "parse_budget", "record"]
+__all__ = ["ActivationCache", "Estimate", "format_bytes", "parse_budget", "record", "timelapse"]

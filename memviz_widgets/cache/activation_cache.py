@@ -13,8 +13,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from .. import capture as capturing
-from ..errors import ForwardError
+from ..errors import ForwardError, RecordingError
 from ..records import Draft
+from .active import refuse_active
 from .bringing_back import BringingBack
 from .budget import parse_budget
 from .estimate import Estimate, estimate
@@ -23,14 +24,17 @@ from .joining import with_joined
 from .opening import open_capture
 from .prices import known_price
 from .recorded_cache import RecordedCache
+from .thinned_values import ThinnedValues
+from .time_lapse import TimeLapse
 from .what_if import WhatIfPlan
 
 
 class ActivationCache(RecordedCache):
     """What a model computed: a record per tensor that a module returned and per attention that ran, and the values.
 
-    Make one with :meth:`capture` (one forward), ``mv.record(model)`` (your own loop), :meth:`from_tensors` or
-    :meth:`from_attentions`. ``cache["conv1"]`` is the output of the first call; iterating gives names.
+    Make one with :meth:`capture` (one forward), ``mv.record(model)`` (your own loop), ``ActivationCache()`` and
+    :meth:`record_step` (a training, forward by forward), :meth:`from_tensors` or :meth:`from_attentions`.
+    ``cache["conv1"]`` is the output of the first call; iterating gives names.
     Values are copies that never change. What the budget does not hold is computed again when it is asked for, and for
     that the cache holds the model until it is closed; when everything is held, it holds no module and no tensor of it.
 
@@ -44,6 +48,7 @@ class ActivationCache(RecordedCache):
     """
 
     origin: capturing.Origin | None = None
+    _lapse: TimeLapse | None = None
 
     @classmethod
     def capture(
@@ -94,6 +99,62 @@ class ActivationCache(RecordedCache):
             cache.origin = cache.origin.within(cache.budget_bytes - cache._values.held_bytes)
         price.nbytes = cache.recorded_bytes
         return cache
+
+    def record_step(
+        self,
+        model: nn.Module,
+        x: object = None,
+        *,
+        step: object = None,
+        layers: object = None,
+        dims: Mapping[str, object] | None = None,
+        call: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """Run the model once, as in :meth:`capture`, and keep what its modules return as the next step of this cache.
+
+        For a training: the same input again and again, each time with other weights. ``cache =
+        mv.ActivationCache(budget="1 GiB")`` before the loop, ``cache.record_step(model, x, step=f"epoch {epoch}")`` in
+        it, views after it: they have a slider over the steps. The model comes back exactly as it was, in its own
+        train or eval mode; random generators, buffers and grads too, so the training goes on as if nothing had been.
+
+        The budget holds for all steps together. When it is used up, earlier steps are thinned, those of the layer that
+        takes the most bytes first: the first step and the newest stay, and between them every second step, then every
+        fourth ... Statistics of all steps stay. What was given up is not computed again, since the weights have
+        changed; with ``spill=`` everything is kept, on disk.
+
+        Args:
+            model: Any nn.Module.
+            x: As in :meth:`capture`.
+            step: Label of the step, shown on its slider: text or a number, each once. None: its position, from 0.
+            layers, dims, call: As in :meth:`capture`. Where ``call`` runs the model several times, these are calls of
+                one step.
+
+        Raises:
+            RecordingError: when the cache is one of :meth:`capture`, :meth:`open` or another source, when the label is
+                taken, or while ``mv.record`` records this model.
+            ModelError, InputError, LayersError, DimsError: about the arguments.
+            ForwardError: when the forward raised. The steps before it stay, also after an interrupt.
+            ClosedError: after :meth:`close`.
+        """
+        self._check_open()
+        refuse_active(model)
+        lapse = self._lapse or self._begin_lapse()
+        try:
+            lapse.record(model, x, step, layers, dims, call, self.records)
+        except ForwardError as error:
+            error.cache = self
+            raise
+        self._lapse, self._records, self._step_labels = lapse, lapse.records, lapse.labels
+
+    def _begin_lapse(self) -> TimeLapse:
+        if self._records or self._values.saved is not None:
+            raise RecordingError(
+                "this cache has records that are no steps of record_step; make one for the steps: "
+                "cache = mv.ActivationCache(), then cache.record_step(model, x)."
+            )
+        values = ThinnedValues(self.budget_bytes, self._values.spill)
+        self._values, self._again = values, BringingBack(values, None)
+        return TimeLapse(values, self._trace)
 
     def what_if(
         self,
@@ -226,6 +287,7 @@ class ActivationCache(RecordedCache):
         opened = open_capture(path, parse_budget(budget))
         cache = cls(budget, tokens=opened.tokens, image=opened.image)
         cache._values, cache._records, cache._trace = opened.values, opened.records, opened.trace
+        cache._step_labels = opened.step_labels
         cache._again = BringingBack(opened.values, None)
         return cache
 

@@ -86,7 +86,7 @@ class AlignedCache(RecordedCache):
     def __init__(self, source: RecordedCache, records: Sequence[TensorRecord], originals: Sequence[int]) -> None:
         super().__init__(source.budget_bytes)
         self.tokens, self.image = source.tokens, source.image
-        self._token_texts = source.token_texts
+        self._token_texts, self._step_labels = source.token_texts, source.step_labels
         self._source = source
         self._originals = tuple(originals)
         self._records = tuple(records)
@@ -144,7 +144,7 @@ class DifferenceCache(RecordedCache):
 
     def __init__(self, a: AlignedCache, b: AlignedCache) -> None:
         super().__init__(a.budget_bytes)
-        self.tokens, self._token_texts = a.tokens, a.token_texts
+        self.tokens, self._token_texts, self._step_labels = a.tokens, a.token_texts, a.step_labels
         self._a, self._b = a, b
         self._dtypes = [_dtype_of(one, other) for one, other in zip(a.records, b.records, strict=True)]
         self._records = tuple(map(_difference, a.records, b.records, self._dtypes))

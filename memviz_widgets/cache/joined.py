@@ -27,22 +27,25 @@ def joined_records(drafts: Sequence[Draft], records: Sequence[TensorRecord]) -> 
     Parts without a time axis are joined within a step; over the steps when each has one call (the user's loop). Parts
     with a time axis are joined where one goes on where the one before ended (``Draft.start``).
     """
-    groups: dict[tuple[str, str, str, str], list[int]] = {}
+    groups: dict[tuple[str, str, str, str], list[Draft]] = {}
     for draft in drafts:
         if draft.memory and draft.dtype:
-            groups.setdefault((draft.path, draft.kind, draft.item, draft.memory), []).append(draft.index)
+            groups.setdefault((draft.path, draft.kind, draft.item, draft.memory), []).append(draft)
     found: list[TensorRecord] = []
     for members in groups.values():
-        for run in _runs([drafts[index] for index in members]):
+        for run in _runs(members):
             if len(run) > 1:
                 found.append(_joined(len(records) + len(found), [records[draft.index] for draft in run]))
     return found
 
 
-def hop_records(records: Sequence[TensorRecord]) -> list[TensorRecord]:
-    """Reads in a row, as of a memory network's hops, as weights over slots (batch, time, head, slot) of one memory."""
+def hop_records(records: Sequence[TensorRecord], start: int = 0) -> list[TensorRecord]:
+    """Reads in a row, as of a memory network's hops, as weights over slots (batch, time, head, slot) of one memory.
+
+    ``start``: index of the first record that may be one of them.
+    """
     found: list[TensorRecord] = []
-    for label, indices in hop_groups(records):
+    for label, indices in hop_groups(records[start:]):
         first = records[indices[0]]
         batch, heads, _, slots = first.shape
         record = _joined(len(records) + len(found), [records[index] for index in indices])

@@ -24,14 +24,15 @@ Read = Callable[[int], Tensor | LazyValue]
 """The value of a record, given by its index."""
 
 
-def joined_attentions(records: Sequence[TensorRecord]) -> list[TensorRecord]:
+def joined_attentions(records: Sequence[TensorRecord], start: int = 0) -> list[TensorRecord]:
     """A record over all steps for every attention whose keys go on from step to step.
 
     That is one with a cache: of as many keys as there were queries so far, or of the latest ones where a window slides;
     or one whose single query asks the same keys in every step, as a decoder asks its encoder, or a static cache.
+    ``start``: index of the first record that may be one of them.
     """
     places: dict[tuple[str, str, int], list[TensorRecord]] = {}
-    for record in records:
+    for record in records[start:]:
         if record.kind == "attention" and record.dims == WEIGHTS and not record.parts:
             places.setdefault((record.path, record.item, record.call), []).append(record)
     found: list[TensorRecord] = []

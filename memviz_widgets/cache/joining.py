@@ -13,11 +13,11 @@ from .joined import Read, hop_records, joined_parts, joined_records
 from .joined_attention import joined_attention, joined_attentions
 
 
-def with_joined(drafts: Sequence[Draft], records: tuple[TensorRecord, ...]) -> tuple[TensorRecord, ...]:
-    """The records, and after them those that join several."""
+def with_joined(drafts: Sequence[Draft], records: tuple[TensorRecord, ...], first: int = 0) -> tuple[TensorRecord, ...]:
+    """The records, and after them those that join several; ``first``: index from which on they are joined."""
     records += tuple(joined_records(drafts, records))
-    records += tuple(hop_records(records))
-    return records + tuple(joined_attentions(records))
+    records += tuple(hop_records(records, first))
+    return records + tuple(joined_attentions(records, first))
 
 
 def joined_value(record: TensorRecord, records: Sequence[TensorRecord], of: Read) -> LazyValue:

@@ -41,6 +41,18 @@ def find_record(
     return _narrow(found, "item", str(item), f"call {call} of {path!r} has no item")[0]
 
 
+def find_step(labels: Sequence[str], label: str) -> int:
+    """Number of the step with this label.
+
+    Raises:
+        UnknownRecordError: when there is none; it names the nearest.
+    """
+    if label in labels:
+        return labels.index(label)
+    there = f"there are {len(labels)} labels{nearest_hint(label, labels)}" if labels else "steps have numbers here"
+    raise UnknownRecordError(f"no step {label!r}; {there}. See cache.step_labels.")
+
+
 def _of_path(records: Sequence[TensorRecord], trace: Trace, path: str) -> list[TensorRecord]:
     """Records of a module, or the error that says why there are none."""
     known = trace.names.get(path, path)

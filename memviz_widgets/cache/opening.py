@@ -43,6 +43,7 @@ class Opened:
         trace: Names of modules, and what the recording said.
         tokens: Texts of the input tokens, or None.
         image: The input's picture, or None.
+        step_labels: What the steps are called; () where they have numbers only.
     """
 
     values: ValueStore
@@ -50,6 +51,7 @@ class Opened:
     trace: Trace
     tokens: Any
     image: Any
+    step_labels: tuple[str, ...] = ()
 
 
 def open_capture(path: str | os.PathLike[str], budget_bytes: int) -> Opened:
@@ -71,7 +73,10 @@ def open_capture(path: str | os.PathLike[str], budget_bytes: int) -> Opened:
     values.saved = saved
     values.recorded_bytes = index.recorded_bytes
     _adopt(values, saved, index)
-    return Opened(values, tuple(index.records), index.trace, _tokens_of(index), _image_of(index, saved))
+    picture = _image_of(index, saved)
+    return Opened(
+        values, tuple(index.records), index.trace, _tokens_of(index), picture, step_labels=tuple(index.step_labels)
+    )
 
 
 def is_capture(place: StorePlace) -> bool:

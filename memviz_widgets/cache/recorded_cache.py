@@ -19,7 +19,7 @@ from ..records import TensorRecord
 from .bringing_back import BringingBack
 from .budget import format_bytes, parse_budget
 from .joining import joined_value, memories_of
-from .lookup import find_record
+from .lookup import find_record, find_step
 from .recovered import with_findings
 from .saving import save_capture
 from .spill import Spill
@@ -45,6 +45,7 @@ class RecordedCache:
         self._again = BringingBack(self._values, None)
         self._closed = False
         self._token_texts = token_texts(tokens)
+        self._step_labels: tuple[str, ...] = ()
         self.tokens = tokens
         self.image = image
 
@@ -100,6 +101,11 @@ class RecordedCache:
         return self._token_texts
 
     @property
+    def step_labels(self) -> tuple[str, ...]:
+        """What the steps are called, as in "epoch 3" (see ``record_step``); () where they have numbers only."""
+        return self._step_labels
+
+    @property
     def recording(self) -> bool:
         """Whether a recording has not ended yet (see ``mv.record``): nothing can be looked at."""
         return False
@@ -150,7 +156,7 @@ class RecordedCache:
         return self.get(path)
 
     def get(
-        self, path: str, kind: str = "output", call: int | None = None, item: str | None = None, step: int = 0
+        self, path: str, kind: str = "output", call: int | None = None, item: str | None = None, step: int | str = 0
     ) -> Tensor:
         """A copy of one recorded value.
 
@@ -161,7 +167,7 @@ class RecordedCache:
             call: Which call of the module within the step, 0 = the one entered first; None is the first, of a part of
                 a memory all of them, joined along the axis "time".
             item: Place in the result ("0", "1.0", "logits"); None is the first tensor of the result.
-            step: Which outermost call of the model, 0 = the first.
+            step: Which outermost call of the model, 0 = the first; or the label of a recorded step, as in "epoch 3".
 
         Raises:
             ClosedError: after :meth:`close`.
@@ -183,7 +189,7 @@ class RecordedCache:
         batch: int | None = None,
         call: int = 0,
         item: str | None = None,
-        step: int = 0,
+        step: int | str = 0,
     ) -> Tensor:
         """Attention weights of a module, computed from q and k for the asked part only.
 
@@ -213,10 +219,11 @@ class RecordedCache:
         return memories_of(self.records)
 
     def find(
-        self, path: str, kind: str = "output", call: int | None = None, item: str | None = None, step: int = 0
+        self, path: str, kind: str = "output", call: int | None = None, item: str | None = None, step: int | str = 0
     ) -> TensorRecord:
         """The record that :meth:`get` would read. Raises UnknownRecordError."""
-        return find_record(self.records, self._trace, path, kind, step, call, item)
+        number = find_step(self.step_labels, step) if isinstance(step, str) else step
+        return find_record(self.records, self._trace, path, kind, number, call, item)
 
     def value(self, record: TensorRecord) -> Tensor | LazyValue:
         """The held value itself, without a copy: for drawing, never to be handed to users or written to.

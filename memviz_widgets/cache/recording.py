@@ -10,18 +10,15 @@ import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from ..errors import RecordingError
 from .activation_cache import ActivationCache
+from .active import ACTIVE, refuse_active
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # typing has it from Python 3.11
-
-_ACTIVE: WeakKeyDictionary[nn.Module, Recording] = WeakKeyDictionary()
-"""Models that are being recorded now."""
 
 
 def record(
@@ -72,14 +69,10 @@ class Recording(ActivationCache):
         if self._started:
             raise RecordingError("this recording was started already; call cache.stop() to end it.")
         model = self._session.model
-        if model in _ACTIVE:
-            raise RecordingError(
-                f"this {type(model).__name__} is being recorded already; end that recording first (cache.stop(), or "
-                "leave its with block). Recordings of one model do not nest."
-            )
+        refuse_active(model)
         self._session.begin()
         self._started = True
-        _ACTIVE[model] = self
+        ACTIVE[model] = self
         return self
 
     def stop(self) -> Self:
@@ -93,10 +86,21 @@ class Recording(ActivationCache):
         if self._stopped:
             raise RecordingError("this recording has ended already.")
         self._stopped = True
-        _ACTIVE.pop(self._session.model, None)
+        ACTIVE.pop(self._session.model, None)
         self._session.end()
         self._settle(self._session)
         return self
+
+    def record_step(self, *args: Any, **kwargs: Any) -> None:
+        """Not of a recording, whose steps are the calls of your loop.
+
+        Raises:
+            RecordingError: always.
+        """
+        raise RecordingError(
+            "the steps of this recording are the calls of your own loop; for forwards between the steps of a training "
+            "make a cache of its own: cache = mv.ActivationCache(), then cache.record_step(model, x)."
+        )
 
     @property
     def recording(self) -> bool:

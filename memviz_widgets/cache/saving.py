@@ -141,6 +141,7 @@ class _Saving:
             image=image,
             several=isinstance(self._cache.image, (list, tuple)),
             recorded_bytes=self._cache.recorded_bytes,
+            step_labels=list(self._cache.step_labels),
         )
 
     def _stored(self, record: TensorRecord) -> StoredValue | None:

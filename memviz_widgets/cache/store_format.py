@@ -44,6 +44,7 @@ class Index:
         image: The input's pictures; [] = none.
         several: Whether the picture was given as a list.
         recorded_bytes: Bytes of all recorded values, each once.
+        step_labels: What the steps are called; [] where they have numbers only.
     """
 
     arrays: list[StoredArray] = field(default_factory=list)
@@ -55,6 +56,7 @@ class Index:
     image: Picture = field(default_factory=list)
     several: bool = False
     recorded_bytes: int = 0
+    step_labels: list[str] = field(default_factory=list)
 
     def as_json(self) -> bytes:
         """The index as bytes; the same for the same capture."""
@@ -71,6 +73,7 @@ class Index:
             "token_names": self.token_names,
             "image": [{"array": number, "tensor": tensor} for number, tensor in self.image],
             "several": self.several,
+            "step_labels": self.step_labels,
         }
         return json.dumps(entries, allow_nan=False, separators=(",", ":")).encode("ascii")
 
@@ -123,6 +126,10 @@ def read_index(text: bytes, nbytes: int, checksum: str) -> Index:
     names = entries.texts("token_names")
     if len(names) != len(tokens) and (names or len(tokens) != 1):
         raise entries.refuse("token_names", f"a name for each of {len(tokens)} sequences")
+    # Captures from before there were labels have no such entry.
+    labels = entries.texts("step_labels") if entries.has("step_labels") else []
+    if labels and any(record.step >= len(labels) for record, _ in found):
+        raise entries.refuse("step_labels", "a text for every step")
     return Index(
         arrays=arrays,
         records=[record for record, _ in found],
@@ -133,6 +140,7 @@ def read_index(text: bytes, nbytes: int, checksum: str) -> Index:
         image=_read_picture(entries.inners("image", "picture"), arrays),
         several=entries.truth("several"),
         recorded_bytes=entries.whole("recorded_bytes"),
+        step_labels=labels,
     )
 
 

@@ -62,7 +62,7 @@ class ValueStore:
         self.recorded_bytes = 0
         self.input_bytes = 0
         """Bytes of saved inputs that no record had when they were saved."""
-        self._spill = spill
+        self.spill = spill
         self._drafts: list[Draft] = []
         self._entries: dict[int, Entry] = {}
         self._alive = LiveValues()
@@ -81,7 +81,7 @@ class ValueStore:
     @property
     def spills(self) -> bool:
         """Whether what is not in memory is on disk."""
-        return self._spill is not None or self.saved is not None
+        return self.spill is not None or self.saved is not None
 
     @property
     def drafts(self) -> list[Draft]:
@@ -188,9 +188,9 @@ class ValueStore:
                 self._held.put(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
-        elif self._spill is not None:
+        elif self.spill is not None:
             try:
-                value.spilled = self._spill.write(id(value), dense_tensor(live, kind), draft.dims)
+                value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
             except SpillError as error:
                 value.note = str(error)
         else:
@@ -201,7 +201,7 @@ class ValueStore:
 
     def _displaces(self, draft: Draft, nbytes: int) -> bool:
         """Whether a value takes the place of earlier ones: the model's own result, which only a whole forward gives."""
-        if draft.caller is not None or self._spill is not None:
+        if draft.caller is not None or self.spill is not None:
             return False
         if self._result_bytes + nbytes > self.budget_bytes // RESULT_SHARE or not self._held.make_room(nbytes):
             return False
@@ -238,9 +238,9 @@ class ValueStore:
                 self._measure(value, value.tensor)
         self._unmeasured.clear()
 
-    def records(self, *, on_demand: bool) -> tuple[TensorRecord, ...]:
-        """All records; ``on_demand``: whether what is not held can be computed again."""
-        return tuple(self._settled(draft, on_demand) for draft in self._drafts)
+    def records(self, *, on_demand: bool, start: int = 0) -> tuple[TensorRecord, ...]:
+        """The records of all drafts from a position on; ``on_demand``: whether what is not held can be had again."""
+        return tuple(self._settled(draft, on_demand) for draft in self._drafts[start:])
 
     def _settled(self, draft: Draft, on_demand: bool) -> TensorRecord:
         entry = self._entries.get(draft.index)
@@ -392,6 +392,6 @@ class ValueStore:
         self._unmeasured.clear()
         self.recoveries.clear()
         self.pinned_bytes = 0
-        for files in (self._spill, self.saved):
+        for files in (self.spill, self.saved):
             if files is not None:
                 files.close()

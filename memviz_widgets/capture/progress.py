@@ -22,15 +22,17 @@ class Progress:
     neither a notebook nor a terminal, nothing is shown.
 
     Args:
-        total: How much there is to do; what goes beyond it is shown as a count.
+        total: How much there is to do, 0 = not known; what goes beyond it is shown as a count.
         text: What stands before the bar.
         delay_s: Seconds from now until the bar appears.
+        unit: What is counted.
     """
 
-    def __init__(self, total: int, text: str = "capture", delay_s: float = 2.0) -> None:
+    def __init__(self, total: int, text: str = "capture", delay_s: float = 2.0, unit: str = "module") -> None:
         self.done = 0
         self._total = total
         self._text = text
+        self._unit = unit
         self._bar: Any = None
         self._closed = False
         self._next_look = time.monotonic() + delay_s
@@ -57,7 +59,7 @@ class Progress:
 
     def _draw(self) -> None:
         if self._bar is None:
-            self._bar = _make_bar(self._total, self._text, self.done)
+            self._bar = _make_bar(self._total, self._text, self.done, self._unit)
         else:
             self._bar.update(self.done - self._bar.n)
 
@@ -71,7 +73,7 @@ def _quietly(draw: Any, *args: Any) -> bool:
     return True
 
 
-def _make_bar(total: int, text: str, done: int) -> Any:
+def _make_bar(total: int, text: str, done: int, unit: str) -> Any:
     # Not around each draw: whatever touches the filters makes Python show the model's own warnings once more.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tqdm warns where there is no ipywidgets
@@ -80,7 +82,8 @@ def _make_bar(total: int, text: str, done: int) -> Any:
     # tqdm's monitor is a thread that outlives the bar.
     bar_class = type("_Bar", (tqdm,), {"monitor_interval": 0})
     # disable=None: nothing where the output is neither a notebook nor a terminal, as in the log of a job.
-    return bar_class(total=total, desc=text, initial=done, leave=False, disable=None, mininterval=0, unit="module")
+    total_or_none = total or None
+    return bar_class(total=total_or_none, desc=text, initial=done, leave=False, disable=None, mininterval=0, unit=unit)
 
 
 def _clear(bar: Any) -> None:

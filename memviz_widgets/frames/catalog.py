@@ -38,6 +38,11 @@ class Recorded(Protocol):
         """Texts of the tokens by sequence, sample, position."""
         ...
 
+    @property
+    def step_labels(self) -> tuple[str, ...]:
+        """What the steps are called; () where they have numbers only."""
+        ...
+
 
 def build_catalog(cache: Recorded) -> Catalog:
     """The catalog of a cache: layers in the order of their first completion, their records by step and call."""
@@ -59,6 +64,7 @@ def build_catalog(cache: Recorded) -> Catalog:
         "head_kinds": list(HEAD_KINDS),
         "memories": memory_entries(records, layers, memories),
         "entry_measures": list(ENTRY_MEASURES),
+        "step_labels": list(cache.step_labels),
     }
 
 

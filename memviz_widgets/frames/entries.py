@@ -177,7 +177,7 @@ class Catalog(TypedDict):
 
     ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page.
     ``head_kinds``: what the row "kind" counts, from 0; -1 there = none. ``entry_measures``: names of the rows of an
-    "entries" page.
+    "entries" page. ``step_labels``: what the steps are called; [] where they have numbers only.
     """
 
     layers: list[LayerEntry]
@@ -189,6 +189,7 @@ class Catalog(TypedDict):
     head_kinds: list[str]
     memories: list[MemoryEntry]
     entry_measures: list[str]
+    step_labels: list[str]
 
 
 class HealthPlace(TypedDict):

@@ -33,6 +33,7 @@ from .quiz import Quiz
 from .quiz_form import QuizForm
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
+from .step_label import StepLabel
 from .tensor_image import TensorImage
 from .token_lines import TokenLines
 from .token_view import TokenView
@@ -69,6 +70,7 @@ __all__ = [
     "QuizForm",
     "RecordLine",
     "RetentionLines",
+    "StepLabel",
     "TensorImage",
     "TokenLines",
     "TokenView",

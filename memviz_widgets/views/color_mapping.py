@@ -54,7 +54,8 @@ class ColorMapping(Synced, Widget):
         RANGE_MODES,
         "auto",
         help="Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), "
-        "frame, layer, all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax).",
+        "frame, layer (over all its steps and calls), all (layers), symmetric (about 0, of the layer), "
+        "fixed (vmin .. vmax).",
     )
     vmin: Any = RangeEnd(0.0, help="Value of the first colour when mode is 'fixed', in units of the tensor.")
     vmax: Any = RangeEnd(1.0, help="Value of the last colour when mode is 'fixed', in units of the tensor.")

@@ -30,7 +30,6 @@ from .comparison_link import ComparisonLink
 from .comparison_readout import ComparisonReadout
 from .explorer import MARGIN, axes_in_use, classed, figure
 from .frame_store import FrameStore
-from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
 from .record_line import RecordLine
 from .tensor_image import TensorImage
@@ -186,8 +185,7 @@ class Comparison(Synced, VBox):
         """A row of slider and play button per axis along which some record has positions."""
         rows = []
         for axis in ("layer", *_axes_shown(selection)):
-            extra = (LayerPicker(selection=selection),) if axis == "layer" else ()
-            slider = AxisSlider(selection, axis, *extra, readout=axis != "layer")
+            slider = AxisSlider(selection, axis)
             self._parts += slider.parts
             rows.append(slider.row)
         return classed(VBox(rows), "memviz-axes")

@@ -20,7 +20,6 @@ from .axis_slider import AxisSlider
 from .channel_series import ChannelSeries
 from .choice_link import ChoiceLink
 from .frame_store import FrameStore
-from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
 from .sharing import join, leave
 
@@ -102,8 +101,7 @@ class Explorer(Synced, VBox):
         """A row of slider and play button per axis; the layer's with its name and a search box."""
         rows = []
         for axis in axes:
-            extra = (LayerPicker(selection=selection),) if axis == "layer" else ()
-            slider = AxisSlider(selection, axis, *extra, readout=axis != "layer")
+            slider = AxisSlider(selection, axis)
             self._parts += slider.parts
             rows.append(slider.row)
         return classed(VBox(rows), "memviz-axes")

@@ -63,6 +63,13 @@ class FrameStore(Synced, Widget):
             self._source.close()
         super().close()
 
+    def refresh(self, cache: RecordedCache) -> None:
+        """Take in the steps that were recorded since (``cache.record_step``), if there are any."""
+        if len(cache.records) != len(self.catalog["records"]):
+            self.catalog = build_catalog(cache)
+            self.notice = capture_notice(cache)
+            self.summary = cache.summary
+
     def __repr__(self) -> str:
         return f"FrameStore({len(self.catalog.get('records', ()))} records)"
 

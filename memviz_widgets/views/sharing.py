@@ -34,6 +34,7 @@ def join(cache: ActivationCache, link: bool) -> Selection:
     if shared is None or shared.store.comm is None:  # None: closed behind the views' back, as Widget.close_all() does
         store = FrameStore(cache)
         shared = _SHARED[cache] = _Shared(store, Selection(store=store))
+    shared.store.refresh(cache)
     if shared.selection.comm is None:
         shared.selection = Selection(store=shared.store)
     shared.users += 1

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from memviz_widgets import ActivationCache
+from memviz_widgets.errors import FormatError
 
 from .test_saving import WARNING_FREE, bits
+from .test_saving_fuzz import forge, index_of
 
 FORMAT = Path(__file__).resolve().parents[2] / "docs" / "format.md"
 
@@ -58,3 +60,22 @@ def test_every_field_is_described(cache: ActivationCache, tmp_path: Path) -> Non
     described = FORMAT.read_text()
     names = {*index, *index["arrays"][0], *index["records"][0], *index["records"][0]["stats"], *index["trace"]}
     assert [name for name in sorted(names) if f"`{name}`" not in described] == []
+
+
+@pytest.mark.parametrize("labels", [["epoch 0"], ["epoch 0", 1], "epoch"])
+def test_labels_that_do_not_fit_the_steps_are_refused(tmp_path: Path, labels: object) -> None:
+    model, cache = torch.nn.Linear(2, 2), ActivationCache()
+    for step in range(2):
+        cache.record_step(model, torch.ones(1, 2), step=f"epoch {step}")
+    cache.save(tmp_path / "run.zarr")
+    forge(tmp_path / "run.zarr", {**index_of(tmp_path / "run.zarr"), "step_labels": labels})
+    with pytest.raises(FormatError, match=r"'step_labels' of the index is .*; expected a (text for every step|list)"):
+        ActivationCache.open(tmp_path / "run.zarr")
+
+
+def test_a_capture_from_before_there_were_labels_opens(cache: ActivationCache, tmp_path: Path) -> None:
+    cache.save(tmp_path / "run.zarr")
+    index = index_of(tmp_path / "run.zarr")
+    del index["step_labels"]
+    forge(tmp_path / "run.zarr", index)
+    assert ActivationCache.open(tmp_path / "run.zarr").step_labels == ()

@@ -241,8 +241,10 @@ def test_any_entry_that_is_missing(copied: Path, opened_forged: Callable[[Any], 
     keys = {tuple(key for key in place if not isinstance(key, int)): place for place in outer}
     for place in keys.values():
         changed = with_change(index, place, lambda target, key: target.pop(key))
-        # Names of modules, mask and written_by may be absent.
-        optional = place[0] == "written_by" or (place[0] == "trace" and len(place) > 2) or place[-1] == "mask"
+        # Names of modules, mask, written_by and step_labels may be absent.
+        optional = (
+            place[0] in ("written_by", "step_labels") or (place[0] == "trace" and len(place) > 2) or place[-1] == "mask"
+        )
         assert opened_forged(changed) or optional, place
 
 

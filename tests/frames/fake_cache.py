@@ -85,6 +85,7 @@ class FakeCache:
         self.closed = False
         self.summary = "8 B recorded, all kept"
         self.token_texts: list[list[list[str]]] = []
+        self.step_labels: tuple[str, ...] = ()
         self.remarks: tuple[str, ...] = ()
         self.opaque: dict[str, str] = {}
 

@@ -116,7 +116,7 @@ export interface LayerEntry {
   records: number[][];
 }
 
-/** Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records. ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page. ``head_kinds``: what the row "kind" counts, from 0; -1 there = none. ``entry_measures``: names of the rows of an "entries" page. */
+/** Everything a notebook page knows before it asks. ``lo``, ``hi``: finite range over all records. ``tokens``: texts by sequence, sample, position. ``head_measures``: names of the rows of a "heads" page. ``head_kinds``: what the row "kind" counts, from 0; -1 there = none. ``entry_measures``: names of the rows of an "entries" page. ``step_labels``: what the steps are called; [] where they have numbers only. */
 export interface Catalog {
   layers: LayerEntry[];
   records: RecordEntry[];
@@ -127,6 +127,7 @@ export interface Catalog {
   head_kinds: string[];
   memories: MemoryEntry[];
   entry_measures: string[];
+  step_labels: string[];
 }
 
 /** Where a record is shown. ``layer``: position in ``Catalog.layers``, -1 = in none. ``step``, ``call``: of the selection. ``label``: the layer's name. */

@@ -212,7 +212,7 @@ export interface ColorMappingState {
   selection: SelectionModel;
   /** Which map of an attention or a memory is coloured; None: the selected record. */
   choice: MapChoiceModel | null;
-  /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer, all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
+  /** Range of the colours: auto (symmetric about 0 for a layer with values of both signs, else its range), frame, layer (over all its steps and calls), all (layers), symmetric (about 0, of the layer), fixed (vmin .. vmax). */
   mode: 'auto' | 'frame' | 'layer' | 'all' | 'symmetric' | 'fixed';
   /** Value of the first colour when mode is 'fixed', in units of the tensor. */
   vmin: number;
@@ -848,7 +848,7 @@ export interface SelectionState {
   store: FrameStoreModel;
   /** Layer: position in execution order, 0 .. number of layers - 1, or its name. */
   layer: number;
-  /** Step: which call of the whole model, of a training or generation loop say, 0 = first. */
+  /** Step: which call of the whole model, of a training or generation loop say, 0 = first; or its label. */
   step: number;
   /** Which call of the layer's module within the step, 0 = first. */
   call: number;
@@ -896,6 +896,24 @@ export function selectionDefaults() {
     axis: 0,
     axis2: 0,
     lit: [],
+  };
+}
+
+/** State of StepLabel, one field per trait of memviz_widgets' StepLabel. */
+export interface StepLabelState {
+  /** The cursor whose step is named. */
+  selection: SelectionModel;
+}
+
+export function stepLabelDefaults() {
+  return {
+    _model_name: 'StepLabelModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'StepLabelView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
   };
 }
 
