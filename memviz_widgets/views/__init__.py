@@ -29,6 +29,9 @@ from .memory_explorer import MemoryExplorer
 from .memory_link import MemoryLink
 from .memory_panels import MemoryPanels
 from .picture_choice import PictureChoice
+from .recall_controls import RecallControls
+from .recall_curves import RecallCurves
+from .recall_lab import RecallLab
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
 from .tensor_image import TensorImage
@@ -63,6 +66,9 @@ __all__ = [
     "MemoryLink",
     "MemoryPanels",
     "PictureChoice",
+    "RecallControls",
+    "RecallCurves",
+    "RecallLab",
     "RecordLine",
     "RetentionLines",
     "TensorImage",
