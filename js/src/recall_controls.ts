@@ -61,7 +61,7 @@ export class RecallControlsView extends DrawnView<RecallControlsState> {
     setText(this.heading, title);
     setText(this.button, buttonText(this.model.attributes as RecallControlsState));
     this.button.hidden = nothingLeft;
-    this.button.disabled = this.pressed || !live || state === 'stopping';
+    this.button.disabled = this.pressed || !live;
     this.button.title = live ? '' : NO_KERNEL;
     this.bar.value = share;
     this.bar.hidden = state === 'ready' || nothingLeft;
@@ -83,7 +83,7 @@ export class RecallControlsView extends DrawnView<RecallControlsState> {
 }
 
 function buttonText({ state, failed }: RecallControlsState): string {
-  if (state === 'running' || state === 'stopping') {
+  if (state === 'running') {
     return 'Stop';
   }
   return state === 'ready' ? 'Run' : state === 'stopped' ? 'Continue' : failed > 0 ? 'Try the failed points again' : '';
@@ -98,8 +98,6 @@ function progressText({ state, done, total, doing, failed }: RecallControlsState
       return `not measured yet: ${countText(total)} points`;
     case 'running':
       return `${points}${doing && `; now ${doing}`}`;
-    case 'stopping':
-      return `${points}; stops after this chunk`;
     case 'stopped':
       return `stopped after ${points}`;
     default:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..capture.state import kept_state
 from ..capture.trace import Trace
-from ..errors import ForwardError, MemvizError, SourceError
+from ..errors import ForwardError, MemvizError, SelectionError, SourceError
 from .memory_numbers import needs_whole
 from .recall_curve import RecallCurve, RecallPoint, SweepStep, sweep_steps
 from .recall_settings import swept_settings
@@ -140,6 +140,37 @@ class RecallRuns:
         """What was measured of a model over a setting."""
         found = (self.points.get(RecallJob(name, over, value)) for value in self.values[over])
         return RecallCurve(over, tuple(point for point in found if point is not None))
+
+    def name_of(self, model: str | int) -> str:
+        """The name of a model, given by name or number. Raises SelectionError when there is none."""
+        if isinstance(model, int) and 0 <= model < len(self.names):
+            return self.names[model]
+        if model not in self.names:
+            raise SelectionError(f"no model {model!r}; there are {', '.join(self.names)}, counted from 0.")
+        return str(model)
+
+    def setting_of(self, over: str) -> str:
+        """A setting that is swept; "" is the first. Raises SelectionError for another."""
+        if over and over not in self.values:
+            raise SelectionError(f"{over!r} is not swept here; {', '.join(self.values)} is.")
+        return over or next(iter(self.values))
+
+    def failed_job(self, model: str | int, over: str = "", value: float | None = None) -> RecallJob:
+        """A point that has wrong answers; ``value`` None is the smallest. Raises SelectionError when it has none."""
+        name, setting = self.name_of(model), self.setting_of(over)
+        jobs = [job for job in self.points if job[:2] == (name, setting)]
+        if value is None:
+            found = next((job for job in jobs if len(self.points[job].wrong)), None)
+            if found is None:
+                raise SelectionError(f"no answer of {name} over {setting} was wrong in what was measured so far.")
+            return found
+        job = RecallJob(name, setting, value)
+        if job not in self.points:
+            known = ", ".join(f"{each.value:g}" for each in jobs)
+            raise SelectionError(f"{job.text} was not measured; measured are {known or 'none'}.")
+        if not len(self.points[job].wrong):
+            raise SelectionError(f"all {self.points[job].n} answers of {job.text} are right; there is no failed run.")
+        return job
 
     def model(self, job: RecallJob) -> nn.Module:
         """The model of a point: the one that was given, or what its factory made, which is kept."""

@@ -71,16 +71,14 @@ class RecallFailure:
         ]
 
 
-def failed_run(runs: RecallRuns, job: RecallJob, point: RecallPoint) -> RecallFailure | None:
-    """Records the first sequence of a point in which an answer was wrong; None where all are right.
+def failed_run(runs: RecallRuns, job: RecallJob, point: RecallPoint) -> RecallFailure:
+    """Records the first sequence of a point in which an answer was wrong; there is one.
 
     The model is run once more, in eval mode, and comes back as it was.
 
     Raises:
         ForwardError: when the model raises now.
     """
-    if not len(point.wrong):
-        return None
     row, asked = point.wrong[0].tolist()
     batch = point.batch()
     symbols = [symbol_text(point.task, symbol) for symbol in batch.inputs[row].tolist()]
@@ -141,7 +139,9 @@ def _told(cache: ActivationCache, written: int, asked: int, steps: int) -> tuple
             unknown[name] = parts
             continue
         try:
-            diagnoses[name] = diagnose(**parts.tensors, asked_step=asked, written_step=written, phase=parts.phase)
+            diagnoses[name] = diagnose(
+                parts.keep, parts.write, parts.reads, asked_step=asked, written_step=written, phase=parts.phase
+            )
         except MemvizError as error:
             unknown[name] = f"no diagnosis: {error}"
     return diagnoses, unknown
@@ -151,7 +151,9 @@ def _told(cache: ActivationCache, written: int, asked: int, steps: int) -> tuple
 class _Parts:
     """What ``diagnose`` takes of one memory."""
 
-    tensors: dict[str, Tensor | None]
+    keep: Tensor
+    write: Tensor
+    reads: Tensor | None
     phase: str = "after_write"
 
 
@@ -184,7 +186,7 @@ def _memory_parts(cache: ActivationCache, memories: MemoryRecords, record: Tenso
     weights = memories.parts(content, "read_weights")
     phase = read_phase(weights[0]) if weights else ""
     reads = read_part(weights, cache.value, 0, slice(0, steps)).to("cpu", torch.float64) if phase else None
-    return _Parts({"keep": run.keep, "write": run.write, "read_weights": reads}, phase or "after_write")
+    return _Parts(run.keep, run.write, reads, phase or "after_write")
 
 
 def _attention_parts(cache: ActivationCache, record: TensorRecord, steps: int) -> _Parts | str:
@@ -193,7 +195,7 @@ def _attention_parts(cache: ActivationCache, record: TensorRecord, steps: int) -
         return f"no diagnosis: its {record.shape[2]} queries and {record.shape[3]} keys are not the {steps} symbols."
     weights = cache.attention(record.path, batch=0, call=record.call, item=record.item, step=record.step)  # (N, Q, K)
     every = torch.ones(steps, steps, dtype=torch.float64)
-    return _Parts({"keep": every, "write": every.diag().diag(), "read_weights": weights.transpose(0, 1)})
+    return _Parts(every, every.diag().diag(), weights.transpose(0, 1))
 
 
 def _verdict_text(found: Diagnosis) -> str:

@@ -103,9 +103,9 @@ def _row(runs: RecallRuns, name: str, over: str, states: Mapping[RecallJob, Stat
     return {
         "d50": curve.d50_text,
         "d50_value": None if math.isnan(curve.d50) else curve.d50,
-        "value": last and float(last.value),
-        "bits_kept": last and last.bits_kept,
-        "most_bits": last and last.most_bits,
+        "value": float(last.value) if last else None,
+        "bits_kept": last.bits_kept if last else None,
+        "most_bits": last.most_bits if last else None,
         "n": last.n if last else 0,
         "sequences": last.sequences if last else 0,
         "elements": elements,

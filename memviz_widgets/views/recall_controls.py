@@ -9,7 +9,7 @@ from traitlets import Enum, Int, Unicode
 
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 
-STATES = ("ready", "running", "stopping", "stopped", "done")
+STATES = ("ready", "running", "stopped", "done")
 
 
 @register
@@ -25,7 +25,7 @@ class RecallControls(Synced, DOMWidget):
 
     title: Any = Unicode(help='The task with its settings, as in "AssociativeRecall(pairs=4, symbols=8, gap=0)".')
     state: Any = Enum(
-        STATES, "ready", help="What the kernel does: nothing yet, measuring, about to stop, stopped, all was measured."
+        STATES, "ready", help="What the kernel does: nothing yet, measuring, it was stopped, all was measured."
     )
     done: Any = Int(0, min=0, help="Points that were measured or failed.")
     total: Any = Int(0, min=0, help="Points in all.")

@@ -30,6 +30,8 @@ SLICE_S = 0.05
 """Measuring at a stretch, before the kernel looks at its messages."""
 PAUSE_S = 0.005
 """And how long it looks: several turns of its loop, so that Stop and other cells come through."""
+SHOWN_S = 0.1
+"""Least time between two messages on how far it is."""
 
 
 @register
@@ -98,7 +100,8 @@ class RecallLab(Synced, VBox):
         self._states: dict[RecallJob, State] = {}
         self._task: asyncio.Task[None] | None = None
         self._parts: list[Widget] = []
-        self._requests = ""
+        self._requests = ""  # what went wrong in the last request
+        self._shown_s = 0.0
         controls = RecallControls(title=repr(task))
         curves = RecallCurves(
             names=runs.names,
@@ -131,7 +134,7 @@ class RecallLab(Synced, VBox):
             SelectionError: for a model or setting that is not there.
         """
         runs = self._open
-        return runs.curve(self._name(model), self._over(over))
+        return runs.curve(runs.name_of(model), runs.setting_of(over))
 
     def run(self, *, progress: bool = True) -> RecallLab:
         """Measure all that is not measured yet, and wait for it; an interrupt stops it, what is measured stays.
@@ -154,7 +157,9 @@ class RecallLab(Synced, VBox):
         runs.retry()
         self._tell("running")
         try:
-            with tqdm(total=runs.total, initial=runs.done, desc="recall", unit="chunk", disable=not progress) as bar:
+            with tqdm(
+                total=runs.total, initial=runs.done, desc="recall", unit="chunk", leave=False, disable=not progress
+            ) as bar:
                 while runs.job is not None:
                     bar.set_postfix_str(runs.job.text, refresh=False)
                     self._advance(runs)
@@ -203,13 +208,10 @@ class RecallLab(Synced, VBox):
             ClosedError: after ``close()``.
         """
         runs = self._open
-        name, setting = self._name(model), self._over(over)
-        job = self._failed_job(runs, name, setting, value)
+        job = runs.failed_job(model, over, value)
         point = runs.points[job]
         found = failed_run(runs, job, point)
-        if found is None:
-            raise SelectionError(f"all {point.n} answers of {job.text} are right; there is no failed run.")
-        self._open_run(found, runs.names.index(name), point)
+        self._open_run(found, runs.names.index(job.name), point)
         return found
 
     def close(self) -> None:
@@ -238,9 +240,7 @@ class RecallLab(Synced, VBox):
         """Chunks for a moment, then the kernel's other work."""
         try:
             while runs.job is not None:
-                until = time.monotonic() + SLICE_S
-                while runs.job is not None and time.monotonic() < until:
-                    self._advance(runs)
+                self._advance_for(runs, SLICE_S)
                 await asyncio.sleep(PAUSE_S)
         except KeyboardInterrupt:  # while no cell runs the interrupt comes here
             pass
@@ -248,11 +248,19 @@ class RecallLab(Synced, VBox):
             self._requests = f"{type(error).__name__}: {error}"
         self._settle()
 
+    def _advance_for(self, runs: RecallRuns, seconds: float) -> None:
+        """Chunks until the time is over; one at least."""
+        until = time.monotonic() + seconds
+        self._advance(runs)
+        while runs.job is not None and time.monotonic() < until:
+            self._advance(runs)
+
     def _advance(self, runs: RecallRuns) -> None:
         """One chunk; what it completed is shown."""
         failed = len(runs.errors)
-        point = runs.advance()
-        self._show(all_points=point is not None or len(runs.errors) > failed)
+        completed = runs.advance() is not None or len(runs.errors) > failed
+        if completed or time.monotonic() > self._shown_s + SHOWN_S:
+            self._show(all_points=completed)
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -282,6 +290,7 @@ class RecallLab(Synced, VBox):
     def _show(self, *, all_points: bool) -> None:
         """Progress, and where points came their numbers."""
         runs = self._open
+        self._shown_s = time.monotonic()
         job = runs.job if self.controls.state == "running" else None
         with self.controls.hold_sync():
             self.controls.total, self.controls.done = len(runs.jobs), len(runs.points) + len(runs.errors)
@@ -319,50 +328,20 @@ class RecallLab(Synced, VBox):
         explorer = explorer_of(failure)
         self._close_run()
         self.explorer = explorer
-        self.children = (*self.children, explorer)
+        self.children = [*self.children, explorer]
         self.curves.failure = dict(failure_entry(failure, model, point))
 
     def _close_run(self) -> None:
         if self.explorer is not None:
-            self.children = tuple(child for child in self.children if child is not self.explorer)
+            self.children = [child for child in self.children if child is not self.explorer]
             self.explorer.close()
             self.explorer = None
-
-    # ----------------------------------------------------------------------------------------------------- lookups
 
     @property
     def _open(self) -> RecallRuns:
         if self._runs is None:
             raise ClosedError("this recall lab is closed; make another one to measure again.")
         return self._runs
-
-    def _name(self, model: str | int) -> str:
-        names = self._open.names
-        if isinstance(model, int) and 0 <= model < len(names):
-            return names[model]
-        if model not in names:
-            raise SelectionError(f"no model {model!r}; there are {', '.join(names)}, counted from 0.")
-        return str(model)
-
-    def _over(self, over: str) -> str:
-        settings = list(self._open.values)
-        if over and over not in settings:
-            raise SelectionError(f"{over!r} is not swept here; {', '.join(settings)} is.")
-        return over or settings[0]
-
-    def _failed_job(self, runs: RecallRuns, name: str, over: str, value: float | None) -> RecallJob:
-        """The point that is meant; it was measured."""
-        if value is None:
-            jobs = [RecallJob(name, over, each) for each in runs.values[over]]
-            found = next((job for job in jobs if job in runs.points and len(runs.points[job].wrong)), None)
-            if found is None:
-                raise SelectionError(f"no answer of {name} over {over} was wrong in what was measured so far.")
-            return found
-        job = RecallJob(name, over, value)
-        if job not in runs.points:
-            values = ", ".join(f"{each:g}" for each in runs.values[over] if RecallJob(name, over, each) in runs.points)
-            raise SelectionError(f"{job.text} was not measured; measured are {values or 'none'}.")
-        return job
 
     def _compose(self, runs: RecallRuns) -> list[Widget]:
         """The rows, top to bottom."""

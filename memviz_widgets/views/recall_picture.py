@@ -60,7 +60,7 @@ def recall_figure(curves: RecallCurves) -> bqplot.Figure:
         )
         curves.x_axis = x_axis
     marks = [curves.chance, curves.halves, curves.bars, curves.lines, curves.ring, *curves.dots]
-    return classed(figure(MARGIN, marks=marks, axes=[x_axis, y_axis]), "memviz-recall-figure")  # type: ignore[no-any-return]
+    return classed(figure(MARGIN, marks=marks, axes=[x_axis, y_axis]), "memviz-recall-figure")
 
 
 def _lines(scales: dict[str, bqplot.Scale], colors: list[str], **style: Any) -> bqplot.Lines:

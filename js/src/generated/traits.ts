@@ -734,8 +734,8 @@ export function pictureChoiceDefaults() {
 export interface RecallControlsState {
   /** The task with its settings, as in "AssociativeRecall(pairs=4, symbols=8, gap=0)". */
   title: string;
-  /** What the kernel does: nothing yet, measuring, about to stop, stopped, all was measured. */
-  state: 'ready' | 'running' | 'stopping' | 'stopped' | 'done';
+  /** What the kernel does: nothing yet, measuring, it was stopped, all was measured. */
+  state: 'ready' | 'running' | 'stopped' | 'done';
   /** Points that were measured or failed. */
   done: number;
   /** Points in all. */
