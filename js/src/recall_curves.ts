@@ -22,6 +22,7 @@ import { RecallTable } from './recall_table';
 import type { SelectionModel } from './selection';
 import type { ModelOptions } from './state_model';
 
+const LEGEND = 'dashed: chance; dotted: half-way to chance (d50); upright: 95 % interval';
 const MARKS = ['lines', 'bars', 'chance', 'halves', 'dots', 'ring', 'x_axis'] as const;
 const UNPACKED = Object.fromEntries(MARKS.map((name) => [name, { deserialize: unpack_models }]));
 
@@ -167,7 +168,7 @@ export class RecallCurvesView extends DrawnView<RecallCurvesState> {
     this.hint = element('div', 'memviz-note memviz-recall-hint');
     this.table = new RecallTable();
     this.note = new RecallFailureNote();
-    this.el.append(this.grid.el, this.readout, this.hint, this.table.el, this.note.el);
+    this.el.append(element('div', 'memviz-note memviz-recall-legend', LEGEND), this.grid.el, this.readout, this.hint, this.table.el, this.note.el);
     keepKeys(this.el, this.life);
     this.listenTo(this.model, 'change place comm_live_update', () => this.schedule());
   }

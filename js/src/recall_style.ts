@@ -33,6 +33,7 @@ export const RECALL_STYLE = `
 .memviz-view .memviz-recall-grid .memviz-recall-cell[data-state='failed'] { color: var(--memviz-error); }
 .memviz-view .memviz-recall-grid .memviz-recall-cell[data-shown] { background: var(--memviz-raised); box-shadow: inset 0 -2px 0 var(--memviz-focus); }
 .memviz-recall-readout { min-height: 1.4em; overflow-wrap: anywhere; }
+.memviz-recall-legend { text-align: center; font-size: 12px; }
 .memviz-recall-hint:empty { display: none; }
 .memviz-recall-failure {
   display: flex; flex-direction: column; gap: 6px; margin-top: 6px; padding: 8px 10px; border: 1px solid var(--memviz-line);
