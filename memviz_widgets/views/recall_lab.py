@@ -25,11 +25,8 @@ from .recall_controls import RecallControls
 from .recall_curves import RecallCurves
 from .recall_picture import COLORS, MARKERS, recall_figure
 from .recall_run import explorer_of, state_at
+from .slices import in_background, in_slices
 
-SLICE_S = 0.05
-"""Measuring at a stretch, before the kernel looks at its messages."""
-PAUSE_S = 0.005
-"""And how long it looks: several turns of its loop, so that Stop and other cells come through."""
 SHOWN_S = 0.1
 """Least time between two messages on how far it is."""
 
@@ -180,13 +177,11 @@ class RecallLab(Synced, VBox):
         runs = self._open
         if self.running:
             return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise SelectionError("no event loop runs here, as one does in a notebook; use lab.run().") from None
+        self._task = in_background(self._measure(runs))
+        if self._task is None:
+            raise SelectionError("no event loop runs here, as one does in a notebook; use lab.run().")
         runs.retry()
         self._tell("running")
-        self._task = loop.create_task(self._measure(runs))
 
     def stop(self) -> None:
         """Stop after the chunk that is being measured; ``start()`` and ``run()`` go on from there."""
@@ -239,28 +234,20 @@ class RecallLab(Synced, VBox):
     async def _measure(self, runs: RecallRuns) -> None:
         """Chunks for a moment, then the kernel's other work."""
         try:
-            while runs.job is not None:
-                self._advance_for(runs, SLICE_S)
-                await asyncio.sleep(PAUSE_S)
+            await in_slices(lambda: self._advance(runs))
         except KeyboardInterrupt:  # while no cell runs the interrupt comes here
             pass
         except Exception as error:  # a task has no caller
             self._requests = f"{type(error).__name__}: {error}"
         self._settle()
 
-    def _advance_for(self, runs: RecallRuns, seconds: float) -> None:
-        """Chunks until the time is over; one at least."""
-        until = time.monotonic() + seconds
-        self._advance(runs)
-        while runs.job is not None and time.monotonic() < until:
-            self._advance(runs)
-
-    def _advance(self, runs: RecallRuns) -> None:
-        """One chunk; what it completed is shown."""
+    def _advance(self, runs: RecallRuns) -> bool:
+        """One chunk; what it completed is shown. Whether any is left."""
         failed = len(runs.errors)
         completed = runs.advance() is not None or len(runs.errors) > failed
         if completed or time.monotonic() > self._shown_s + SHOWN_S:
             self._show(all_points=completed)
+        return runs.job is not None
 
     def _cancel(self) -> None:
         if self._task is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +18,9 @@ from memviz_widgets.analysis.recall import AssociativeRecall, DelayedRecall
 from memviz_widgets.errors import ClosedError, ForwardError, SelectionError, SourceError, UnknownOptionError
 
 from ..recall_models import Breaks, LooksBack
+from .loops import run_alone
 
 Make = Callable[..., mv.RecallLab]
-T = TypeVar("T")
 TASK = DelayedRecall(delay=3)
 SWEEP = {"delay": [0, 2, 6]}
 PAIRS = AssociativeRecall(pairs=2, symbols=4)
@@ -49,12 +49,6 @@ def dots(lab: mv.RecallLab, setting: int = 0) -> list[dict[str, Any]]:
 def ask(lab: mv.RecallLab, value: float, model: int = 0, over: str = "delay") -> None:
     """What the browser sends for a click on a point."""
     lab.curves._handle_custom_msg({"type": "open", "model": model, "over": over, "value": value}, [])
-
-
-def run_alone(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine in a thread of its own: in the main one the loop of the browser tests may be running."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 def test_run_measures_every_point(make_lab: Make) -> None:

@@ -504,6 +504,8 @@ export interface HealthTableState {
   to_read: number;
   /** Whether the kernel is reading those now. */
   reading: boolean;
+  /** How many of them it has read so far. */
+  read: number;
   /** Severities that are shown: of "error", "warning", "hint". */
   severities: string[];
   /** The only kind of finding that is shown, such as "dead units"; "" = all kinds. */
@@ -527,6 +529,7 @@ export function healthTableDefaults() {
     unread: [],
     to_read: 0,
     reading: false,
+    read: 0,
     severities: ['error', 'warning', 'hint'],
     kind: '',
   };
