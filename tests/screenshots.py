@@ -97,6 +97,15 @@ explorer = mv.ActivationExplorer(cache)
 explorer.selection.layer = "1"
 explorer.selection.step = 2
 explorer""",
+    "recall": """from memviz_widgets import zoo
+from memviz_widgets.analysis.recall import AssociativeRecall
+torch.manual_seed(0)
+task = AssociativeRecall(pairs=4, symbols=16)
+models = {"attention": zoo.load("recall_transformer"), "lstm": zoo.RecallLSTM(task.vocabulary, task.answers)}
+lab = mv.RecallLab(models, task, sweep={"pairs": [1, 2, 4, 6, 8, 12, 16], "gap": [0, 5, 10, 20]})
+lab.run(progress=False)
+lab.failure("lstm", 4)
+lab""",
     "linear": """torch.manual_seed(0)
 explorer = mv.ActivationExplorer(torch.nn.Sequential(torch.nn.Linear(16, 48), torch.nn.ReLU()), torch.randn(6, 16))
 explorer.selection.layer = 1

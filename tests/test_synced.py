@@ -21,6 +21,7 @@ MADE_FROM_A_CACHE = (
     views.MemoryCard,
     views.MemoryExplorer,
     views.Quiz,
+    views.RecallLab,
 )
 WIDGETS = [Selection, *(each for name in views.__all__ if isinstance(each := getattr(views, name), type))]
 

@@ -28,7 +28,7 @@ export abstract class DrawnView<S extends object> extends DOMWidgetView {
 
   override render(): void {
     injectStyle(document);
-    this.life = new Lifetime(this, (error) => this.selection?.store.report(error));
+    this.life = new Lifetime(this, (error) => this.report(error));
     this.el.classList.add('jupyter-widgets', 'memviz-view');
     this.listenTo(this.model, 'change:selection change:colors', () => {
       this.life.unfollow();
@@ -40,6 +40,11 @@ export abstract class DrawnView<S extends object> extends DOMWidgetView {
       this.follow();
       this.draw();
     })();
+  }
+
+  /** Shows an error of our own, under the views. */
+  protected report(error: unknown): void {
+    this.selection?.store.report(error);
   }
 
   protected schedule(): void {

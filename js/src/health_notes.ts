@@ -16,6 +16,7 @@ const READ_PRICE =
 
 export interface Reading {
   toRead: number; // values that can be had again
+  read: number; // of them, so far
   live: boolean; // whether there is a kernel to do it
   running: boolean;
 }
@@ -66,11 +67,12 @@ export class HealthNotes {
     this.checks.open = true;
   }
 
-  private drawOffer({ toRead, live, running }: Reading): void {
+  private drawOffer({ toRead, read, live, running }: Reading): void {
     this.offer.hidden = toRead === 0 || !(live || running);
     this.button.disabled = running;
     const what = `${countText(toRead)} ${toRead === 1 ? 'value that is' : 'values that are'} not held`;
-    setText(this.button, running ? `reading ${what} \u2026` : `also read ${what}`);
+    const progress = read > 0 ? `, ${countText(Math.min(read, toRead))} so far` : '';
+    setText(this.button, running ? `reading ${what}${progress} \u2026` : `also read ${what}`);
   }
 
   private clicked(target: Element): void {

@@ -159,6 +159,7 @@ export class HealthTableView extends DrawnView<HealthTableState> {
     this.mark();
     this.notes.draw(this.model.trait('checks'), this.model.trait('unread'), {
       toRead: this.model.trait('to_read'),
+      read: this.model.trait('reading') ? this.model.trait('read') : 0,
       live: this.model.comm_live,
       running: this.asked || this.model.trait('reading'),
     });

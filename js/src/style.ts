@@ -12,6 +12,7 @@ import { MEMORY_CARD_STYLE } from './memory_card_style';
 import { MEMORY_PANELS_STYLE } from './memory_panels_style';
 import { MEMORY } from './memory_style';
 import { QUIZ_STYLE } from './quiz_style';
+import { RECALL_STYLE } from './recall_style';
 import { TOKENS } from './token_style';
 import { READINGS } from './unit_text_style';
 
@@ -228,7 +229,7 @@ const PARTS = `
 }
 `;
 
-const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, QUIZ_STYLE, READINGS].join(
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, QUIZ_STYLE, READINGS, RECALL_STYLE].join(
   '',
 );
 

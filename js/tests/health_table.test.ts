@@ -226,7 +226,9 @@ describe('what was not read', () => {
       true,
       'reading 3 values that are not held …',
     ]);
-    model.set('reading', true);
+    model.set({ reading: true, read: 2 });
+    await nextFrame();
+    expect(button.textContent).toBe('reading 3 values that are not held, 2 so far …');
     model.set({ reading: false, to_read: 0, unread: [], rows: [] });
     await nextFrame();
     expect([all(el, '.memviz-health-offer, .memviz-health-unread').every(({ hidden }) => hidden), rowsOf(el).length]).toEqual([true, 0]);

@@ -8,6 +8,8 @@ Thresholds are conventions, not findings of research; each is a documented const
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .health_findings import KINDS, SEVERITIES, Finding, worst_first
@@ -17,7 +19,18 @@ from .health_samples import MOST_CALLS, SAMPLE_CELLS, UNIT_CELLS, CacheLike, Rea
 from .health_scale import first_non_finite, overflow_findings, scale_findings
 from .health_units import unit_findings
 
-__all__ = ["KINDS", "MOST_CALLS", "SAMPLE_CELLS", "SEVERITIES", "UNIT_CELLS", "Finding", "HealthReport", "report"]
+__all__ = [
+    "KINDS",
+    "MOST_CALLS",
+    "SAMPLE_CELLS",
+    "SEVERITIES",
+    "UNIT_CELLS",
+    "Finding",
+    "HealthReport",
+    "HealthStep",
+    "report",
+    "report_steps",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,19 @@ class HealthReport:
     def of_kind(self, kind: str) -> tuple[Finding, ...]:
         """The findings of one of :data:`KINDS`."""
         return tuple(each for each in self.findings if each.kind == kind)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStep:
+    """One place was checked.
+
+    Attributes:
+        brought_back: How many values that were not held were wanted on demand so far.
+        report: What was found, with the last place; None before.
+    """
+
+    brought_back: int
+    report: HealthReport | None
 
 
 def report(cache: CacheLike, *, on_demand: bool = False) -> HealthReport:
@@ -76,15 +102,24 @@ def report(cache: CacheLike, *, on_demand: bool = False) -> HealthReport:
         The findings. Never raises because of a record: what cannot be read is in ``unread``, with the reason. Integer,
         bool, complex, sparse and empty values are checked as far as their statistics go.
     """
+    last = deque(report_steps(cache, on_demand=on_demand), maxlen=1)
+    found = last[0].report
+    assert found is not None  # that of the last step
+    return found
+
+
+def report_steps(cache: CacheLike, *, on_demand: bool = False) -> Iterator[HealthStep]:
+    """The same place by place: a caller shows progress between them, and lets others have their turn.
+
+    Yields:
+        A :class:`HealthStep` after every place; the last one has the report.
+    """
     records = tuple(cache.records)
     reader = Reader(cache, on_demand)
-    findings = [
-        *first_non_finite(records, reader),
-        *scale_findings(records),
-        *overflow_findings(records),
-        *unit_findings(records, reader),
-        *gate_findings(records, reader),
-        *slot_findings(records, reader),
-        *head_findings(records, reader),
-    ]
-    return HealthReport(worst_first(findings), len(records), tuple(sorted(reader.unread.items())))
+    findings = [*first_non_finite(records, reader), *scale_findings(records), *overflow_findings(records)]
+    for check in (unit_findings, gate_findings, slot_findings, head_findings):
+        for found in check(records, reader):
+            findings += found
+            yield HealthStep(len(reader.brought_back), None)
+    unread = tuple(sorted(reader.unread.items()))
+    yield HealthStep(len(reader.brought_back), HealthReport(worst_first(findings), len(records), unread))

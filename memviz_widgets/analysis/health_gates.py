@@ -6,7 +6,7 @@ In: records of memories and of Sigmoid and Tanh modules, and samples of their va
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -32,15 +32,13 @@ MISSED_BY_CHANCE = 0.01
 """So many weightings are needed that even addressing at random misses a slot with at most this probability."""
 
 
-def gate_findings(records: Sequence[TensorRecord], reader: Reader) -> list[Finding]:
+def gate_findings(records: Sequence[TensorRecord], reader: Reader) -> Iterator[list[Finding]]:
     """Stuck gates of memories, and stuck outputs of Sigmoid and Tanh modules; calls of one place count together."""
-    found = []
     for group in places(records, "output", *PINNED_KINDS):
         kind = group[0].module_type if group[0].kind == "output" else "Sigmoid"
         clean = [record for record in group if is_clean(record) and record.dtype in FLOATS and record.shape]
         if clean and kind in SIGMOIDS + TANHS:
-            found += _stuck(clean, reader, tanh=kind in TANHS)
-    return found
+            yield _stuck(clean, reader, tanh=kind in TANHS)
 
 
 def _stuck(group: list[TensorRecord], reader: Reader, *, tanh: bool) -> list[Finding]:
@@ -71,21 +69,19 @@ def _stuck(group: list[TensorRecord], reader: Reader, *, tanh: bool) -> list[Fin
     return [finding("saturated gate", first, low + high, STUCK, n, sentence)]
 
 
-def slot_findings(records: Sequence[TensorRecord], reader: Reader) -> list[Finding]:
+def slot_findings(records: Sequence[TensorRecord], reader: Reader) -> Iterator[list[Finding]]:
     """Slots of a memory that get no weight: of its writes, or of its reads where no memory of as many slots is written.
 
     A slot counts as unused when its mass is below ``UNUSED_SHARE / S`` of all mass. With fewer than ``S ln(S / 0.01)``
     weightings nothing is said: then even fair addressing of one slot at a time leaves some out (the coupon
     collector's union bound).
     """
-    found = []
     written = {_slots(record) for record in records if record.kind == "write_weights"}
     for group in places(records, "write_weights", "read_weights"):
         first = group[0]
         clean = [record for record in group if is_clean(record) and record.dtype in FLOATS]
         if clean and "slot" in first.dims and (first.kind == "write_weights" or _slots(first) not in written):
-            found += _unused(clean, reader)
-    return found
+            yield _unused(clean, reader)
 
 
 def _slots(record: TensorRecord) -> int:

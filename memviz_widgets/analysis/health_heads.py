@@ -5,7 +5,7 @@ In: records of attention weights, of which some samples and runs of queries are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -44,20 +44,18 @@ class _Focus(NamedTuple):
     n: int
 
 
-def head_findings(records: Sequence[TensorRecord], reader: Reader) -> list[Finding]:
+def head_findings(records: Sequence[TensorRecord], reader: Reader) -> Iterator[list[Finding]]:
     """Collapsed heads and sinks of every attention, compared with uniform attention over the keys that are open.
 
     The measure is the mean over queries, per sample, of the weight on the key that gets most, and the mean of that over
     samples. Queries that may attend to one key only are left out. Which keys are open is not recorded: those up to the
     query's own where no query looks ahead, without keys that no query of any head attends to.
     """
-    found = []
     for group in places(records, "attention"):
         fit = [each for each in group if each.dims == DIMS and is_clean(each) and each.shape[2] >= LEAST_QUERIES]
         focuses = [focus for each in spread_out(fit, MOST_CALLS) if (focus := _read_focus(each, reader))]
         if focuses and len({len(focus.share) for focus in focuses}) == 1:
-            found += _of_attention(fit[0], focuses)
-    return found
+            yield _of_attention(fit[0], focuses)
 
 
 def _of_attention(record: TensorRecord, focuses: list[_Focus]) -> list[Finding]:

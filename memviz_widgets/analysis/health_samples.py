@@ -58,17 +58,21 @@ class Reader:
         cache: Where the values are.
         on_demand: Whether values that are not held may be computed again or read from disk.
         unread: Index of a record -> why its value was not read.
+        brought_back: Indices of the records that were not held, and whose values were wanted on demand so far.
     """
 
     cache: CacheLike
     on_demand: bool
     unread: dict[int, str] = field(default_factory=dict)
+    brought_back: set[int] = field(default_factory=set)
 
     def value(self, record: TensorRecord) -> Tensor | LazyValue | None:
         """The value, or None with a note in ``unread``."""
         if not record.kept and not (self.on_demand and record.on_demand):
             self.unread[record.index] = "not held" if record.on_demand else record.note or "not kept"
             return None
+        if not record.kept:
+            self.brought_back.add(record.index)
         try:
             value = self.cache.value(record)
         except Exception as error:  # a replay runs the user's model, which may raise anything; a report must not

@@ -6,7 +6,7 @@ shows it: what a later layer only passes on is not said again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -46,17 +46,15 @@ class _Seen:
     constant: bool = False
 
 
-def unit_findings(records: Sequence[TensorRecord], reader: Reader) -> list[Finding]:
+def unit_findings(records: Sequence[TensorRecord], reader: Reader) -> Iterator[list[Finding]]:
     """Constant layers, dead, nearly dead and duplicated units of all outputs; calls of one module count together."""
     after_relu = _after_relu(records)
     seen = _Seen()
-    found: list[Finding] = []
     for group in places(filter(is_main, records), "output"):
         clean = [record for record in group if is_clean(record) and record.dtype in FLOATS]
         if not clean or clean[0].shape == () or _is_known(clean, seen):
             continue
-        found += _of_place(clean, reader, seen, relu=any(record.index in after_relu for record in clean))
-    return found
+        yield _of_place(clean, reader, seen, relu=any(record.index in after_relu for record in clean))
 
 
 def _of_place(group: list[TensorRecord], reader: Reader, seen: _Seen, *, relu: bool) -> list[Finding]:

@@ -259,28 +259,78 @@ class QuizField(TypedDict):
 
 
 class RecallRow(TypedDict):
-    """One model of a recall lab.
+    """One model of a recall lab, over one setting.
 
-    ``name``; ``color``, ``marker`` of its curve. ``d50``: value of the setting at which accuracy is half-way to chance,
-    in words. ``value``: the largest that was measured, to which the rest belongs: ``accuracy`` 0..1 with its
-    ``standard_error``, ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None where nothing was measured
-    or does not apply. ``elements``, ``held_bytes``: of the state per sequence, None where ``no_state`` says why.
+    ``d50``: value of the setting at which accuracy is half-way to chance, in words; ``d50_value``: the same as a
+    number, None where it does not lie within the values. ``value``: the largest that was measured, to which the rest
+    belongs: ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None and 0 where nothing was measured.
+    ``elements``, ``held_bytes``: of the state per sequence; ``state_note`` says what they count, or why they are None.
     """
 
-    name: str
-    color: str
-    marker: str
     d50: str
+    d50_value: float | None
     value: float | None
-    accuracy: float | None
-    standard_error: float | None
     bits_kept: float | None
     most_bits: float | None
     n: int
     sequences: int
     elements: int | None
     held_bytes: int | None
-    no_state: str
+    state_note: str
+
+
+class RecallDot(TypedDict):
+    """One point of a recall curve: ``model``, its number among the names; ``value`` of the setting that is swept.
+
+    ``accuracy`` 0..1 with its 95 % interval ``low``..``high``; ``chance``, and ``context_chance`` of any answer in the
+    sequence; ``wrong`` of ``n`` answers of ``sequences``; ``bits_kept`` of ``most_bits`` per sequence. ``error``: why
+    it could not be measured, "" = it was; then the numbers are 0.
+    """
+
+    model: int
+    value: float
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+    context_chance: float
+    wrong: int
+    n: int
+    sequences: int
+    bits_kept: float
+    most_bits: float
+    error: str
+
+
+class RecallCurve(TypedDict):
+    """What was measured over one setting: ``text`` is its name with its unit; ``rows`` has one per model."""
+
+    over: str
+    text: str
+    values: list[float]
+    dots: list[RecallDot]
+    rows: list[RecallRow]
+
+
+class RecallFailureEntry(TypedDict):
+    """A run whose answer was wrong: of ``model`` at ``value`` of ``over``, ``sequence`` among those that were drawn.
+
+    ``symbols``: texts of the whole sequence; ``written`` and ``asked``: steps at which the answer was shown and asked;
+    ``right`` and ``answered``: texts of the two answers. ``verdict``: one of the four, "none of the four", or "" where
+    it cannot be told; ``sentences``: what says so, with the numbers, a memory or layer each.
+    """
+
+    model: int
+    over: str
+    value: float
+    sequence: int
+    symbols: list[str]
+    written: int
+    asked: int
+    right: str
+    answered: str
+    verdict: str
+    sentences: list[str]
 
 
 class CardMethod(TypedDict):

@@ -6,6 +6,7 @@ In: a Subject. Out: rows, or why there are none.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -156,20 +157,24 @@ def size_rows(subject: Subject) -> Found:
     if not kept:
         yield Absent("no state size: what is carried from step to step was not recorded")
         return
-    elements, nbytes, parts = 0, 0.0, []
-    for record in kept.values():
-        grows = size_of(record, "time") if record.kind in ("key", "value") else 1
-        count = elements_per_step(record) * grows
-        elements += count
-        nbytes += record.nbytes / max(1, math.prod(record.shape)) * count
-        parts.append(f"{record.kind} {count:,}")
+    elements, held_bytes = carried_size(list(kept.values()))
     yield row(
         "state size",
-        f"{count_text(elements, 'number')}, {nbytes:,.0f} bytes",
+        f"{count_text(elements, 'number')}, {held_bytes:,} bytes",
         number=float(elements),
         n="one sequence",
-        detail=", ".join(parts),
+        detail=", ".join(f"{record.kind} {_carried(record):,}" for record in kept.values()),
     )
+
+
+def carried_size(records: Sequence[TensorRecord]) -> tuple[int, int]:
+    """Numbers and bytes per sequence of parts that are carried from step to step: keys and values of all steps."""
+    sizes = [(_carried(record), record.nbytes / max(1, math.prod(record.shape))) for record in records]
+    return sum(count for count, _ in sizes), round(sum(count * each for count, each in sizes))
+
+
+def _carried(record: TensorRecord) -> int:
+    return elements_per_step(record) * (size_of(record, "time") if record.kind in ("key", "value") else 1)
 
 
 def _whole(subject: Subject, record: TensorRecord) -> Tensor:

@@ -111,7 +111,7 @@ def who_wrote(
         PageRefusedError: when it takes too long.
     """
     check_map(content, content.label, of_unit=unit is not None)
-    run = _run_of(content, law, memories, read, sample, unit)
+    run = run_of(content, law, memories, read, sample, unit)
     amounts = run.write.new_zeros(1, len(run.write), len(run.write) + 1)
     for done, held in enumerate(surviving(run.keep, run.write, run.initial)):
         if done:
@@ -128,7 +128,7 @@ def who_wrote_reads(
         PageRefusedError: when it takes too long.
     """
     check_map(content, weights.label, heads=size_of(weights, "head"))
-    run = _run_of(content, law, memories, read, sample, None)
+    run = run_of(content, law, memories, read, sample, None)
     reads = read_part([weights], read, sample, slice(0, size_of(weights, "time"))).to(run.write)[run.valid]
     amounts = read_amounts(reads, run.keep, run.write, run.initial, read_phase(weights))
     return run.placed(shares_of(amounts)[..., 1:])
@@ -177,8 +177,8 @@ def read_part(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    """One sample, float64: keep, write (t, ...), the initial memory, which of T timesteps those t are."""
+class MemoryRun:
+    """One sample of a memory, float64: keep, write (t, ...), what it was before, which of T timesteps those t are."""
 
     keep: Tensor
     write: Tensor
@@ -195,9 +195,9 @@ class _Run:
         return WhoWrote(maps, self.residual)
 
 
-def _run_of(
+def run_of(
     content: TensorRecord, law: MemoryLaw, memories: MemoryRecords, read: Read, sample: int, unit: int | None
-) -> _Run:
+) -> MemoryRun:
     """What a sample kept and wrote, in the order in which it happened."""
     steps = size_of(content, "time")
     place = None if unit is None else (unit_dim(content.dims), unit)
@@ -220,7 +220,7 @@ def _run_of(
     initial = (held[:1] - write[:1]).sum(0)  # what is left of the initial memory after the first step: (...)
     keep = keep.clone()
     keep[:1] = 1
-    return _Run(keep, write, initial, valid, steps, _law_residual(keep, write, held, initial))
+    return MemoryRun(keep, write, initial, valid, steps, _law_residual(keep, write, held, initial))
 
 
 def with_data(part: Tensor) -> Tensor:

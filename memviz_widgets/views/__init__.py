@@ -31,6 +31,9 @@ from .memory_panels import MemoryPanels
 from .picture_choice import PictureChoice
 from .quiz import Quiz
 from .quiz_form import QuizForm
+from .recall_controls import RecallControls
+from .recall_curves import RecallCurves
+from .recall_lab import RecallLab
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
 from .step_label import StepLabel
@@ -68,6 +71,9 @@ __all__ = [
     "PictureChoice",
     "Quiz",
     "QuizForm",
+    "RecallControls",
+    "RecallCurves",
+    "RecallLab",
     "RecordLine",
     "RetentionLines",
     "StepLabel",

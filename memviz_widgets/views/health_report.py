@@ -5,6 +5,9 @@ In: a model and its input, or a cache. Out: one widget that moves the shared Sel
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ipywidgets import Widget, register, widget_serialization
@@ -23,6 +26,7 @@ from .explorer import Explorer
 from .health_table import HealthTable
 from .record_line import RecordLine
 from .sharing import is_alone
+from .slices import in_background, in_slices
 
 READ_ON_DEMAND = "read on demand"
 """The message by which the browser asks for the values that are not held."""
@@ -80,6 +84,8 @@ class HealthReport(Explorer):
         self._on_demand = on_demand
         super().__init__(source, x, link=link, **options)
 
+    _task: asyncio.Task[None] | None = None
+
     @property
     def report(self) -> health.HealthReport:
         """What was found."""
@@ -111,6 +117,9 @@ class HealthReport(Explorer):
 
     def close(self) -> None:
         """Close every widget of the view; the cache stays usable for whoever holds it. Again does nothing."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
         if self._cache is not None:
             self.table.on_msg(self._asked, remove=True)
         super().close()
@@ -120,15 +129,15 @@ class HealthReport(Explorer):
 
     def _compose(self, selection: Selection) -> list[Widget]:
         self.table = HealthTable(selection=selection, checks=health_checks())
-        self._check(selection, self._on_demand)
+        self._write(selection, health.report(self.cache, on_demand=self._on_demand), on_demand=self._on_demand)
         self.table.on_msg(self._asked)
         if is_alone(self.cache) and self.table.first >= 0:
             _go(selection, self.rows[self.table.first], 0)
         return [CacheSummary(selection=selection), self.table, RecordLine(selection=selection)]
 
-    def _check(self, selection: Selection, on_demand: bool) -> None:
-        """Makes the report and writes it into the table."""
-        self._report = health.report(self.cache, on_demand=on_demand)
+    def _write(self, selection: Selection, report: health.HealthReport, *, on_demand: bool) -> None:
+        """Writes a report into the table."""
+        self._report = report
         records, catalog = self.cache.records, selection.store.catalog
         places = RecordPlaces(records, catalog)
         first, advice = first_look(self._report, records)
@@ -144,17 +153,41 @@ class HealthReport(Explorer):
         """The button: read what is not held, too. Whatever goes wrong is shown under the view."""
         if content.get("type") != READ_ON_DEMAND or self.table.reading:
             return
+        self.table.reading, self.table.read = True, 0
+        self._task = in_background(self._read())
+        if self._task is None:  # in a plain script, where nobody else waits for a turn
+            with self._shown():
+                for step in health.report_steps(self.cache, on_demand=True):
+                    self._take(step)
+
+    async def _read(self) -> None:
+        """Place by place, with pauses for the kernel's other work."""
+        with self._shown():
+            steps = health.report_steps(self.cache, on_demand=True)
+            await in_slices(lambda: self._take(next(steps)))
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Whatever goes wrong is shown: a callback has no caller. Afterwards nothing is being read any more."""
         store = self.selection.store
-        self.table.reading = True
         try:
             if self.cache.closed:
                 raise ClosedError("the cache was closed and its values are gone; capture again.")
-            self._check(self.selection, on_demand=True)
-        except Exception as error:  # a callback has no caller
+            yield
+        except Exception as error:
             store.problem = f"{type(error).__name__}: {error}"
         finally:
-            self.table.reading = False
-        store.summary = self.cache.summary
+            if self._cache is not None:  # else the view was closed meanwhile
+                self.table.reading = False
+                store.summary = self.cache.summary
+
+    def _take(self, step: health.HealthStep) -> bool:
+        """Progress, or the report; whether more is to come."""
+        if step.report is None:
+            self.table.read = step.brought_back
+        else:
+            self._write(self.selection, step.report, on_demand=True)
+        return step.report is None
 
 
 def _go(selection: Selection, row: HealthRow, place: int) -> None:

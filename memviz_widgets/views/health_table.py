@@ -39,6 +39,7 @@ class HealthTable(Synced, DOMWidget):
     )
     to_read: Any = Int(0, help="How many of the unread records can be computed again or read from disk.")
     reading: Any = Bool(False, help="Whether the kernel is reading those now.")
+    read: Any = Int(0, help="How many of them it has read so far.")
     severities: Any = List(
         Enum(SEVERITIES), list(SEVERITIES), help='Severities that are shown: of "error", "warning", "hint".'
     )

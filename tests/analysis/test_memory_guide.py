@@ -28,6 +28,8 @@ def test_the_code_gives_what_its_comments_say() -> None:
     assert memory.time_constants(names["gate"]).median().item() == pytest.approx(1.44, abs=0.05)
     point = names["guess"].points[0]
     assert point.accuracy == pytest.approx(point.chance, abs=0.2) and math.isnan(names["guess"].d50)
+    assert names["failure"].verdict == "decayed" and "0.37" in names["failure"].sentences[0]
+    names["lab"].close()
     assert names["kept"].ratio.amax().item() == pytest.approx(1)
     assert names["found"].total_above_floor == pytest.approx(5, abs=0.01) and names["found"].rank == 5
     size = names["recall"].state_size((names["keys"], names["keys"]))

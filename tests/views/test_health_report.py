@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from memviz_widgets.views.health_report import READ_ON_DEMAND
 
 from ..analysis.test_health_planting import at, noise, perceptron
 from ..faulty_model import DEAD, HEAD, KEY, SICK, SLOT, TWINS, Faulty, faulty_input
+from .loops import run_alone
 
 Make = Callable[..., mv.HealthReport]
 
@@ -41,8 +44,14 @@ def make() -> Iterator[Make]:
 
 
 def ask(view: mv.HealthReport, **content: Any) -> None:
-    """What the browser's button sends."""
-    view.table._handle_custom_msg(content or {"type": READ_ON_DEMAND}, [])
+    """What the browser's button sends, until the kernel has done it."""
+
+    async def press() -> None:
+        view.table._handle_custom_msg(content or {"type": READ_ON_DEMAND}, [])
+        while view.table.reading:
+            await asyncio.sleep(0)
+
+    run_alone(press())
 
 
 def sick_perceptron() -> nn.Sequential:
@@ -226,6 +235,45 @@ def test_what_is_not_held_is_listed_and_read_when_asked(make: Make) -> None:
     assert again.rows == view.rows and again.table.to_read == 0
 
 
+def test_what_is_not_held_is_read_place_by_place_while_others_have_their_turn(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memviz_widgets.views.slices.SLICE_S", 0.0)
+    view = make(perceptron(), noise(512, 16), budget="64 KiB")
+    wanted, seen = view.table.to_read, set()
+
+    async def press() -> None:
+        view.table._handle_custom_msg({"type": READ_ON_DEMAND}, [])
+        view.table._handle_custom_msg({"type": READ_ON_DEMAND}, [])  # a second press changes nothing
+        while view.table.reading:
+            seen.add(view.table.read)
+            await asyncio.sleep(0)
+
+    run_alone(press())
+    assert seen == set(range(wanted + 1)) and wanted > 2
+    assert view.table.to_read == 0
+
+
+def test_closing_while_it_reads_ends_the_reading(make: Make) -> None:
+    view = make(perceptron(), noise(512, 16), budget="64 KiB")
+
+    async def press_and_close() -> bool:
+        view.table._handle_custom_msg({"type": READ_ON_DEMAND}, [])
+        task = view._task
+        view.close()
+        await asyncio.sleep(0)
+        return task is not None and task.cancelled()
+
+    assert run_alone(press_and_close())
+
+
+def test_without_an_event_loop_it_is_read_at_once(make: Make) -> None:
+    view = make(perceptron(), noise(512, 16), budget="64 KiB")
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(view.table._handle_custom_msg, {"type": READ_ON_DEMAND}, []).result()
+    assert (view.table.to_read, view.table.reading) == (0, False)
+
+
 def test_an_error_while_reading_is_shown_under_the_view(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     view = make(perceptron(), noise(64, 16))
     ask(view, type="something else")
@@ -234,7 +282,7 @@ def test_an_error_while_reading_is_shown_under_the_view(make: Make, monkeypatch:
     def fail(*args: Any, **options: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(health, "report", fail)
+    monkeypatch.setattr(health, "report_steps", fail)
     ask(view)
     assert view.selection.store.problem == "OSError: disk full" and not view.table.reading
 

@@ -178,22 +178,59 @@ export interface QuizField {
   texts: Record<string, string>;
 }
 
-/** One model of a recall lab. ``name``; ``color``, ``marker`` of its curve. ``d50``: value of the setting at which accuracy is half-way to chance, in words. ``value``: the largest that was measured, to which the rest belongs: ``accuracy`` 0..1 with its ``standard_error``, ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None where nothing was measured or does not apply. ``elements``, ``held_bytes``: of the state per sequence, None where ``no_state`` says why. */
+/** One model of a recall lab, over one setting. ``d50``: value of the setting at which accuracy is half-way to chance, in words; ``d50_value``: the same as a number, None where it does not lie within the values. ``value``: the largest that was measured, to which the rest belongs: ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None and 0 where nothing was measured. ``elements``, ``held_bytes``: of the state per sequence; ``state_note`` says what they count, or why they are None. */
 export interface RecallRow {
-  name: string;
-  color: string;
-  marker: string;
   d50: string;
+  d50_value: number | null;
   value: number | null;
-  accuracy: number | null;
-  standard_error: number | null;
   bits_kept: number | null;
   most_bits: number | null;
   n: number;
   sequences: number;
   elements: number | null;
   held_bytes: number | null;
-  no_state: string;
+  state_note: string;
+}
+
+/** One point of a recall curve: ``model``, its number among the names; ``value`` of the setting that is swept. ``accuracy`` 0..1 with its 95 % interval ``low``..``high``; ``chance``, and ``context_chance`` of any answer in the sequence; ``wrong`` of ``n`` answers of ``sequences``; ``bits_kept`` of ``most_bits`` per sequence. ``error``: why it could not be measured, "" = it was; then the numbers are 0. */
+export interface RecallDot {
+  model: number;
+  value: number;
+  accuracy: number;
+  low: number;
+  high: number;
+  chance: number;
+  context_chance: number;
+  wrong: number;
+  n: number;
+  sequences: number;
+  bits_kept: number;
+  most_bits: number;
+  error: string;
+}
+
+/** What was measured over one setting: ``text`` is its name with its unit; ``rows`` has one per model. */
+export interface RecallCurve {
+  over: string;
+  text: string;
+  values: number[];
+  dots: RecallDot[];
+  rows: RecallRow[];
+}
+
+/** A run whose answer was wrong: of ``model`` at ``value`` of ``over``, ``sequence`` among those that were drawn. ``symbols``: texts of the whole sequence; ``written`` and ``asked``: steps at which the answer was shown and asked; ``right`` and ``answered``: texts of the two answers. ``verdict``: one of the four, "none of the four", or "" where it cannot be told; ``sentences``: what says so, with the numbers, a memory or layer each. */
+export interface RecallFailureEntry {
+  model: number;
+  over: string;
+  value: number;
+  sequence: number;
+  symbols: string[];
+  written: number;
+  asked: number;
+  right: string;
+  answered: string;
+  verdict: string;
+  sentences: string[];
 }
 
 /** How a measure of the memory card is computed. ``how``: formula and conventions; ``source``: where it is from. */

@@ -10,6 +10,8 @@ import type { CardMethod } from './catalog';
 import type { CardRow } from './catalog';
 import type { DistanceEntry } from './catalog';
 import type { UnalignedEntry } from './catalog';
+import type { RecallCurve } from './catalog';
+import type { RecallFailureEntry } from './catalog';
 import type { TensorImageModel } from '../tensor_image_model';
 import type { HealthCheck } from './catalog';
 import type { HealthRow } from './catalog';
@@ -21,6 +23,8 @@ import type { MapChoiceModel } from '../map_choice';
 import type { MemoryChoiceModel } from '../memory_choice';
 import type { PictureChoiceModel } from '../picture_choice';
 import type { QuizFormModel } from '../quiz_form';
+import type { RecallControlsModel } from '../recall_controls';
+import type { RecallCurvesModel } from '../recall_curves';
 import type { SelectionModel } from '../selection';
 
 /** State of ActivationExplorer, one field per trait of memviz_widgets' ActivationExplorer. */
@@ -502,6 +506,8 @@ export interface HealthTableState {
   to_read: number;
   /** Whether the kernel is reading those now. */
   reading: boolean;
+  /** How many of them it has read so far. */
+  read: number;
   /** Severities that are shown: of "error", "warning", "hint". */
   severities: string[];
   /** The only kind of finding that is shown, such as "dead units"; "" = all kinds. */
@@ -525,6 +531,7 @@ export function healthTableDefaults() {
     unread: [],
     to_read: 0,
     reading: false,
+    read: 0,
     severities: ['error', 'warning', 'hint'],
     kind: '',
   };
@@ -788,6 +795,123 @@ export function quizFormDefaults() {
     chosen: {},
     attempts: [],
     revealed: false,
+  };
+}
+
+/** State of RecallControls, one field per trait of memviz_widgets' RecallControls. */
+export interface RecallControlsState {
+  /** The task with its settings, as in "AssociativeRecall(pairs=4, symbols=8, gap=0)". */
+  title: string;
+  /** What the kernel does: nothing yet, measuring, it was stopped, all was measured. */
+  state: 'ready' | 'running' | 'stopped' | 'done';
+  /** Points that were measured or failed. */
+  done: number;
+  /** Points in all. */
+  total: number;
+  /** How far the measuring is, in thousandths: chunks of sequences. */
+  share: number;
+  /** The point that is measured now, as in "lstm at delay 20"; "" = none. */
+  doing: string;
+  /** Points that failed and would be tried again. */
+  failed: number;
+  /** What went wrong, a line per point or request; "" = nothing. */
+  problem: string;
+}
+
+export function recallControlsDefaults() {
+  return {
+    _model_name: 'RecallControlsModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'RecallControlsView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    title: '',
+    state: 'ready',
+    done: 0,
+    total: 0,
+    share: 0,
+    doing: '',
+    failed: 0,
+    problem: '',
+  };
+}
+
+/** State of RecallCurves, one field per trait of memviz_widgets' RecallCurves. */
+export interface RecallCurvesState {
+  /** Names of the models. */
+  names: string[];
+  /** CSS colour of each model's curve. */
+  colors: string[];
+  /** Shape of each model's points, a bqplot marker. */
+  markers: string[];
+  /** What was measured, a frames.entries.RecallCurve per setting; set by the kernel. */
+  curves: RecallCurve[];
+  /** The setting whose curves are shown. */
+  over: string;
+  /** Whether the kernel records a run that failed. */
+  opening: boolean;
+  /** The run that is shown (frames.entries.RecallFailureEntry); {} = none. */
+  failure: Partial<RecallFailureEntry>;
+  /** Curves of accuracy. */
+  lines: WidgetModel | null;
+  /** 95 % intervals, a vertical line per point. */
+  bars: WidgetModel | null;
+  /** Accuracy of a model that remembers nothing. */
+  chance: WidgetModel | null;
+  /** Where accuracy is half-way to chance. */
+  halves: WidgetModel | null;
+  /** A bqplot.Scatter per model: its points. */
+  dots: WidgetModel[];
+  /** The point at the cursor. */
+  ring: WidgetModel | null;
+  /** Axis of the setting: its label and ticks. */
+  x_axis: WidgetModel | null;
+}
+
+export function recallCurvesDefaults() {
+  return {
+    _model_name: 'RecallCurvesModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'RecallCurvesView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    names: [],
+    colors: [],
+    markers: [],
+    curves: [],
+    over: '',
+    opening: false,
+    failure: {},
+    lines: null,
+    bars: null,
+    chance: null,
+    halves: null,
+    dots: [],
+    ring: null,
+    x_axis: null,
+  };
+}
+
+/** State of RecallLab, one field per trait of memviz_widgets' RecallLab. */
+export interface RecallLabState {
+  /** The button, and how far the measuring is. */
+  controls: RecallControlsModel;
+  /** The points that were measured. */
+  curves: RecallCurvesModel;
+}
+
+export function recallLabDefaults() {
+  return {
+    _model_name: 'RecallLabModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'RecallLabView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    controls: null,
+    curves: null,
   };
 }
 
