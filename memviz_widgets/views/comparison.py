@@ -15,6 +15,7 @@ from ..analysis.distance import Distance
 from ..cache.aligned import AlignedCache, DifferenceCache, Unaligned, align, aligned_caches
 from ..cache.recorded_cache import RecordedCache
 from ..errors import ClosedError, SelectionError, SourceError
+from ..export.picture_parts import Board
 from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..frames.entries import UnalignedEntry
 from ..selection import Selection
@@ -32,6 +33,9 @@ from .explorer import MARGIN, axes_in_use, classed, figure
 from .frame_store import FrameStore
 from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
+from .picture_boards import comparison_board
+from .picture_reading import PictureReader
+from .pictured import Pictured
 from .record_line import RecordLine
 from .tensor_image import TensorImage
 
@@ -51,7 +55,7 @@ RANGE_CHOICES = [
 
 
 @register
-class Comparison(Synced, VBox):
+class Comparison(Pictured, Synced, VBox):
     """Two recordings A and B, and A - B: ``display(mv.compare(a, b))``. See :func:`compare`.
 
     Attributes:
@@ -162,7 +166,7 @@ class Comparison(Synced, VBox):
         self.colors = ComparisonColors(selection=first, other=second)
         beside = ComparisonColors(selection=second, other=first, lead=self.colors)
         self.difference_colors = ColorMapping(selection=third, mode="symmetric", colormap="vik")
-        mappings = (self.colors, beside, self.difference_colors)
+        self._mappings = mappings = (self.colors, beside, self.difference_colors)
         images, columns = [], []
         for name, cursor, colors in zip(self._names, self._cursors, mappings, strict=True):
             image, column = _picture(name, cursor, colors)
@@ -227,6 +231,17 @@ class Comparison(Synced, VBox):
         with self.curve.hold_sync():
             self.curve.distances = self._measured.entries()
             self.curve.pending, self.curve.unheld = self._measured.pending, self._measured.unheld
+
+    def _board(self, held_only: bool) -> Board:
+        self._check_open()
+        caches = (self.a, self.b, self.difference)
+        readers = [
+            PictureReader(cache, cursor.store, held_only) for cache, cursor in zip(caches, self._cursors, strict=True)
+        ]
+        return comparison_board(self._names, self._cursors, self._mappings, readers, self.parts_at)
+
+    def _say_problem(self, text: str) -> None:
+        self.selection.store.problem = text
 
     def _check_open(self) -> None:
         if not self._open:

@@ -14,6 +14,7 @@ from traitlets import Bunch, Instance, validate
 
 from ..cache import ActivationCache
 from ..errors import ClosedError, SelectionError, SourceError, UnknownOptionError
+from ..export.picture_parts import Board
 from ..selection import Selection
 from ..synced import Synced, unknown_option_text
 from .axis_slider import AxisSlider
@@ -22,6 +23,9 @@ from .choice_link import ChoiceLink
 from .frame_store import FrameStore
 from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
+from .picture_boards import explorer_board
+from .picture_reading import PictureReader
+from .pictured import Pictured
 from .sharing import join, leave
 
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
@@ -31,13 +35,15 @@ OPTIONAL_AXES = ("sample", "step", "call", "head", "query", "key", "slot", "dept
 """Axes whose sliders appear when the cache has a record that needs them."""
 
 
-class Explorer(Synced, VBox):
+class Explorer(Pictured, Synced, VBox):
     """A box of linked views of one cache. A subclass says what is in it: see ``_compose``."""
 
     selection: Any = Instance(
         Selection, help="The cursor of this view: layer, channel, time ... read, set, observe."
     ).tag(**widget_serialization)
 
+    colors: Any = None
+    choice: Any = None
     _cache: ActivationCache | None = None
 
     def __init__(
@@ -93,6 +99,16 @@ class Explorer(Synced, VBox):
         if self._cache is None:
             return f"{name}(closed)"
         return f"{name}({self.selection.extent('layer')} layers, at {self.selection.path!r})"
+
+    def _board(self, held_only: bool) -> Board:
+        return explorer_board(self.selection, self.choice, self.colors, self._reader(held_only))
+
+    def _reader(self, held_only: bool) -> PictureReader:
+        """What reads the pages of the cache for a picture."""
+        return PictureReader(self.cache, self.selection.store, held_only)
+
+    def _say_problem(self, text: str) -> None:
+        self.selection.store.problem = text
 
     def _compose(self, selection: Selection) -> list[Widget]:
         """The rows of the explorer, top to bottom; their CSS classes are what js/src/style.ts lays out."""

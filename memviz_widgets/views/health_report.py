@@ -14,6 +14,7 @@ from traitlets import Instance, Unicode
 from ..analysis import health
 from ..cache import ActivationCache
 from ..errors import ClosedError, SelectionError
+from ..export.picture_parts import Board
 from ..frames.entries import HealthRow
 from ..frames.health_rows import RecordPlaces, first_look, headline, health_checks, health_rows, health_unread
 from ..selection import Selection
@@ -21,6 +22,7 @@ from ..synced import MODULE_NAME, MODULE_VERSION
 from .cache_summary import CacheSummary
 from .explorer import Explorer
 from .health_table import HealthTable
+from .picture_boards import health_board
 from .record_line import RecordLine
 from .sharing import is_alone
 
@@ -125,6 +127,9 @@ class HealthReport(Explorer):
         if is_alone(self.cache) and self.table.first >= 0:
             _go(selection, self.rows[self.table.first], 0)
         return [CacheSummary(selection=selection), self.table, RecordLine(selection=selection)]
+
+    def _board(self, held_only: bool) -> Board:
+        return health_board(self.table)
 
     def _check(self, selection: Selection, on_demand: bool) -> None:
         """Makes the report and writes it into the table."""
