@@ -50,6 +50,7 @@ CONTENT_TYPES = {
     ("MemoryCard", "cards"): "Record<string, Card>",
     ("MemoryCard", "methods"): "Record<string, CardMethod>",
     ("MemoryCard", "recall"): "CardRow[]",
+    ("SaveMenu", "forms"): "string[]",
     ("Selection", "store"): "FrameStoreModel",
     ("Selection", "lit"): "number[]",
 }

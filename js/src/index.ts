@@ -32,6 +32,7 @@ export * from './memory_panels';
 export * from './picture_choice';
 export * from './record_line';
 export * from './retention_lines';
+export * from './save_menu';
 export * from './selection';
 export * from './tensor_image';
 export * from './tensor_image_model';

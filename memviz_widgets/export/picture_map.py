@@ -87,17 +87,9 @@ class MapDrawing:
         # on whole device pixels, so that frame and cells meet
         left, top = round((x + self.left) * self.scale) / self.scale, round(y * self.scale) / self.scale
         width, height = self.plot
+        # a frame around the cells, never on them
+        canvas.box(left - 1, top - 1, left + width + 1, top + height + 1, LINE)
         canvas.pixels(left, top, self.cells)
-        edge = 1 / self.scale
-        canvas.line(
-            [
-                (left - edge, top - edge),
-                (left + width, top - edge),
-                (left + width, top + height),
-                (left - edge, top + height),
-                (left - edge, top - edge),
-            ]
-        )
         self._draw_rows(canvas, x, left, top)
         self._draw_cols(canvas, left, top)
         self._draw_bar(canvas, left, top + height + self.foot)

@@ -31,6 +31,7 @@ from .memory_panels import MemoryPanels
 from .picture_choice import PictureChoice
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
+from .save_menu import SaveMenu
 from .tensor_image import TensorImage
 from .token_lines import TokenLines
 from .token_view import TokenView
@@ -65,6 +66,7 @@ __all__ = [
     "PictureChoice",
     "RecordLine",
     "RetentionLines",
+    "SaveMenu",
     "TensorImage",
     "TokenLines",
     "TokenView",

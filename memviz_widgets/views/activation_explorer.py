@@ -68,6 +68,8 @@ class ActivationExplorer(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "activations"
+
     def _compose(self, selection: Selection) -> list[Widget]:
         self.colors = ColorMapping(selection=selection)
         axes = self._axis_rows(selection, (*FIXED_AXES, *axes_in_use(selection)))

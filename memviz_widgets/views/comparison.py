@@ -37,6 +37,7 @@ from .picture_boards import comparison_board
 from .picture_reading import PictureReader
 from .pictured import Pictured
 from .record_line import RecordLine
+from .save_menu import SaveMenu
 from .tensor_image import TensorImage
 
 MEASURE_CHOICES = [
@@ -203,7 +204,9 @@ class Comparison(Pictured, Synced, VBox):
         bound = FloatText(value=self.curve.bound, description="apart above")
         self._choose(measure, self.curve, "measure", list(MEASURES))
         self._parts.append(jslink((self.curve, "bound"), (bound, "value")))
-        return VBox([classed(Box([measure, bound]), "memviz-colors"), self.curve])
+        menu = SaveMenu(selection=selection)
+        menu.serve(self)
+        return VBox([classed(Box([measure, bound, menu]), "memviz-colors"), self.curve])
 
     def _color_controls(self) -> Widget:
         mode = Dropdown(options=RANGE_CHOICES, value=self.colors.mode, description="range")
@@ -239,6 +242,11 @@ class Comparison(Pictured, Synced, VBox):
             PictureReader(cache, cursor.store, held_only) for cache, cursor in zip(caches, self._cursors, strict=True)
         ]
         return comparison_board(self._names, self._cursors, self._mappings, readers, self.parts_at)
+
+    def save_stem(self, form: str) -> str:
+        """Name for a file of this view without its end."""
+        place = "" if form == "html" else self.selection.path
+        return "-".join(filter(None, ("comparison", place)))
 
     def _say_problem(self, text: str) -> None:
         self.selection.store.problem = text

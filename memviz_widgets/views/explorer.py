@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import bqplot
-from ipywidgets import Dropdown, VBox, Widget, widget_serialization
+from ipywidgets import Dropdown, HBox, VBox, Widget, widget_serialization
 from torch import nn
 from traitlets import Bunch, Instance, validate
 
@@ -26,6 +26,7 @@ from .lifecycle import close_all, widgets_below
 from .picture_boards import explorer_board
 from .picture_reading import PictureReader
 from .pictured import Pictured
+from .save_menu import SaveMenu
 from .sharing import join, leave
 
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
@@ -42,6 +43,7 @@ class Explorer(Pictured, Synced, VBox):
         Selection, help="The cursor of this view: layer, channel, time ... read, set, observe."
     ).tag(**widget_serialization)
 
+    _subject = "view"  # what it shows, in the name of a file
     colors: Any = None
     choice: Any = None
     _cache: ActivationCache | None = None
@@ -53,7 +55,10 @@ class Explorer(Pictured, Synced, VBox):
         selection = join(cache, link)
         self._cache = cache
         self._parts: list[Widget] = []
-        super().__init__(selection=selection, children=self._compose(selection))
+        first, *rest = self._compose(selection)
+        menu = SaveMenu(selection=selection)
+        menu.serve(self)
+        super().__init__(selection=selection, children=[classed(HBox([first, menu]), "memviz-head"), *rest])
         self.add_class("memviz-explorer")
 
     @property
@@ -106,6 +111,13 @@ class Explorer(Pictured, Synced, VBox):
     def _reader(self, held_only: bool) -> PictureReader:
         """What reads the pages of the cache for a picture."""
         return PictureReader(self.cache, self.selection.store, held_only)
+
+    def save_stem(self, form: str) -> str:
+        """Name for a file of this view without its end: what the model is, what is shown, of a picture also where."""
+        layers = self.selection.store.catalog["layers"]
+        model = next((layer["module_type"] for layer in layers if layer["path"] == ""), "")
+        place = "" if form == "html" else self.selection.path.replace("(model)", "")
+        return "-".join(filter(None, (model, self._subject, place)))
 
     def _say_problem(self, text: str) -> None:
         self.selection.store.problem = text

@@ -68,6 +68,7 @@ class HealthReport(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "health"
     table: Any = Instance(HealthTable, help="The table of findings.").tag(**widget_serialization)
 
     def __init__(

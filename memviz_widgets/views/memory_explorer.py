@@ -87,6 +87,7 @@ class MemoryExplorer(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "memory"
     choice: Any = Instance(MemoryChoice, help="Which picture of the selected memory is drawn.").tag(
         **widget_serialization
     )
