@@ -1,8 +1,8 @@
 /** CSS of the head of an explorer and of its SaveMenu; part of the one style sheet in style.ts. */
 
 export const SAVE_STYLE = `
-.memviz-head { display: flex !important; flex-flow: row wrap !important; align-items: center; gap: 2px 12px; }
-.memviz-head > .memviz-summary { flex: 1 1 auto; width: auto; min-width: 0; }
+.memviz-top { display: flex !important; flex-flow: row wrap !important; align-items: center; gap: 2px 12px; }
+.memviz-top > .memviz-summary { flex: 1 1 auto; width: auto; min-width: 0; }
 .memviz-save {
   position: relative; display: flex; flex: 0 1 auto; align-items: center; gap: 8px; width: auto; min-width: 0;
   margin-left: auto !important; overflow: visible;

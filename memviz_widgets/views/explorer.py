@@ -58,7 +58,7 @@ class Explorer(Pictured, Synced, VBox):
         first, *rest = self._compose(selection)
         menu = SaveMenu(selection=selection)
         menu.serve(self)
-        super().__init__(selection=selection, children=[classed(HBox([first, menu]), "memviz-head"), *rest])
+        super().__init__(selection=selection, children=[classed(HBox([first, menu]), "memviz-top"), *rest])
         self.add_class("memviz-explorer")
 
     @property
