@@ -120,8 +120,17 @@ def test_the_menu_writes_a_picture_beside_the_notebook(open_notebook: Callable[.
 
 def test_without_a_kernel_the_button_says_so(open_notebook: Callable[..., Notebook]) -> None:
     notebook = open_notebook(CONV)
-    button = notebook.page.get_by_role("button", name="Save", exact=True)
+    page = notebook.page
+    button = page.get_by_role("button", name="Save", exact=True)
     expect(button).to_be_enabled()
-    notebook.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    page.evaluate(
+        """async () => { const app = window.jupyterapp;
+        await app.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState');
+        await app.commands.execute('docmanager:save');
+        await app.shell.currentWidget.sessionContext.shutdown(); }"""
+    )
+    name = page.url.split("/tree/")[1].split("?")[0]
+    page.goto(f"{notebook.address}/lab/tree/{name}", wait_until="domcontentloaded")
+    notebook.wait_ready()
     expect(button).to_be_disabled(timeout=30_000)
     expect(button).to_have_attribute("title", "saving needs a running kernel: run the notebook")
