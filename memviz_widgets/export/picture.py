@@ -48,7 +48,7 @@ def draw(board: Board, scale: float, exact: bool = True) -> Canvas:
     rows = [[_laid_out(part, scale, exact) for part in row] for row in board.rows]
     widths = [sum(each.size[0] for each in row) + GAP * (len(row) - 1) for row in rows if row]
     width = max([LEAST_WIDTH, *widths])
-    title = wrapped(board.title, width, TITLE_PX, bold=True)
+    title = wrapped(board.title, width, TITLE_PX, bold=True) if board.title else []
     facts = [line for fact in board.facts for line in wrapped(fact, width, SMALL_PX)]
     notes = [line for note in board.notes for line in wrapped(note, width, SMALL_PX)]
     heights = [max(each.size[1] for each in row) for row in rows if row]

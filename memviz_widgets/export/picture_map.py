@@ -65,11 +65,16 @@ class MapDrawing:
     @cached_property
     def size(self) -> tuple[float, float]:
         """Width and height in CSS pixels."""
-        title = TITLE_ROW if self.part.title else 0.0
+        title = TITLE_ROW * len(self._title)
         if self.cells is None:
             return self.part.width, title + TEXT_PX * 1.5 * len(self._absence)
         bar = BAR_PX + TICK_LINE + LEGEND_ROW * bool(self._legend())
         return self.left + self._bar + GAP, title + self.plot[1] + self.foot + bar + GAP
+
+    @cached_property
+    def _title(self) -> list[str]:
+        width = self.part.width if self.cells is None else self._bar
+        return wrapped(self.part.title, width, bold=True) if self.part.title else []
 
     @property
     def _absence(self) -> list[str]:
@@ -77,8 +82,8 @@ class MapDrawing:
 
     def draw(self, canvas: Canvas, x: float, y: float) -> None:
         """Draw with the upper left corner at a place."""
-        if self.part.title:
-            canvas.text(x + (0 if self.cells is None else self.left), y + TEXT_PX, self.part.title, bold=True)
+        for line in self._title:
+            canvas.text(x + (0 if self.cells is None else self.left), y + TEXT_PX, line, bold=True)
             y += TITLE_ROW
         if self.cells is None:
             for number, line in enumerate(self._absence):

@@ -5,8 +5,8 @@ In: codes of frames, ranges of colours, texts. Out: frozen parts, which picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -98,3 +98,16 @@ class Board:
     facts: tuple[str, ...]
     rows: tuple[tuple[Part, ...], ...]
     notes: tuple[str, ...] = ()
+
+
+def stacked(boards: Sequence[Board]) -> Board:
+    """Several pictures under each other: of one alone itself; else each map has the title of its own."""
+    if len(boards) == 1:
+        return boards[0]
+    rows = tuple(tuple(_titled(part, board.title) for part in row) for board in boards for row in board.rows)
+    notes = dict.fromkeys(note for board in boards for note in board.notes)
+    return Board("", (), rows, tuple(notes))
+
+
+def _titled(part: Part, title: str) -> Part:
+    return replace(part, title=title) if isinstance(part, MapPart) and not part.title else part

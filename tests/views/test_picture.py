@@ -302,6 +302,23 @@ def _modules_after(code: str) -> set[str]:
 # --------------------------------------------------------------------------------------------------- the still picture
 
 
+@pytest.mark.parametrize("side_by_side", [False, True])
+def test_the_box_of_all_explorers_has_a_picture_of_what_it_shows(
+    make: Make, side_by_side: bool, tmp_path: Path
+) -> None:
+    lstm = nn.LSTM(3, 6, batch_first=True)
+    box = make(mv.explore, lstm, torch.randn(1, 4, 3), side_by_side=side_by_side)
+    kinds = [type(row[0]).__name__ for row in board_of(box).rows]
+    assert kinds == (["MapPart", "MapPart", "StripsPart"] if side_by_side else ["MapPart"])
+    if side_by_side:
+        assert map_of(box).title == box.explorers["activations"]._board(False).title
+    else:
+        box.selected_index = 1
+        assert [type(row[0]).__name__ for row in board_of(box).rows] == ["MapPart", "StripsPart"]
+    assert "image/png" in box._repr_mimebundle_()
+    assert box.save_png(tmp_path / "a.png").stat().st_size > 1000
+
+
 def test_the_bundle_has_the_widget_and_the_picture(make_explorer: Make) -> None:
     explorer = make_explorer()
     bundle = explorer._repr_mimebundle_()
