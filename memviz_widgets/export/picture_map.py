@@ -30,7 +30,7 @@ class MapDrawing:
         self.cells = None if part.frame is None else map_pixels(part, scale, exact)
         height, width = (part.height / 2, part.width) if self.cells is None else self.cells.shape[:2]
         divisor = 1.0 if self.cells is None else scale
-        self.plot = (width / divisor, height / divisor)
+        self.plot: tuple[float, float] = (width / divisor, height / divisor)
 
     @cached_property
     def left(self) -> float:
@@ -50,7 +50,7 @@ class MapDrawing:
         if not self._turned:
             return TICK_LINE
         widest = max(text_width(text, SMALL_PX) for _, text in self._ticks(self.part.cols, self.plot[0]))
-        return widest * TURN + SMALL_PX
+        return float(widest * TURN + SMALL_PX)
 
     @cached_property
     def _turned(self) -> bool:

@@ -36,7 +36,8 @@ def map_pixels(part: MapPart, scale: float, exact: bool = True) -> Pixels:
         codes = _resized(
             codes, frame, max(1, round(pixels / count)) * count if exact or count <= pixels else pixels, axis
         )
-    return table[codes]  # (rows, cols, 3)
+    pixels: Pixels = table[codes]  # (rows, cols, 3)
+    return pixels
 
 
 def strip_pixels(part: StripPart, width: int, height: int) -> Pixels:
@@ -44,7 +45,8 @@ def strip_pixels(part: StripPart, width: int, height: int) -> Pixels:
     frame = part.frame
     assert frame is not None
     codes = _resized(_resized(frame.codes, frame, height, 0), frame, width, 1)
-    return lookup_table(part.scale, frame.lo, frame.hi)[codes]
+    pixels: Pixels = lookup_table(part.scale, frame.lo, frame.hi)[codes]
+    return pixels
 
 
 def bar_pixels(scale: ColorScale, width: int, height: int) -> Pixels:
@@ -59,10 +61,12 @@ def _resized(codes: npt.NDArray[np.uint8], frame: CodedFrame, pixels: int, axis:
     count = codes.shape[axis]
     if pixels >= count:
         nearest = ((np.arange(pixels) + 0.5) * count / pixels).astype(int)
-        return codes.take(nearest, axis=axis)
+        taken: npt.NDArray[np.uint8] = codes.take(nearest, axis=axis)
+        return taken
     starts = np.arange(pixels) * count // pixels
     ranked = _ranks(frame)[codes] * 256 + codes
-    return (np.maximum.reduceat(ranked, starts, axis=axis) % 256).astype(np.uint8)
+    largest: npt.NDArray[np.uint8] = (np.maximum.reduceat(ranked, starts, axis=axis) % 256).astype(np.uint8)
+    return largest
 
 
 def _ranks(frame: CodedFrame) -> npt.NDArray[np.int64]:

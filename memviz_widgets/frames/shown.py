@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from .entries import Catalog, LayerEntry, PictureEntry, RecordEntry, TokensEntry
 from .page import ATTENTION_KINDS
@@ -26,7 +26,8 @@ SIGNED_KINDS = ("difference", "time", "timescale", "similarity")
 REORDERED = ("timescale", "similarity")
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """A record at the cursor: its index, itself, its layer and that one's position."""
 
     index: int
@@ -103,9 +104,9 @@ def picture_of(record: RecordEntry, kind: str) -> PictureEntry | None:
     attention, memory = record["attention"], record["memory"]
     found: Any = None
     if kind in ATTENTION_KINDS:
-        found = None if attention is None else attention[kind]  # type: ignore[literal-required]
+        found = None if attention is None else cast("dict[str, Any]", attention).get(kind)
     elif memory is not None:
-        found = memory["time" if kind in REORDERED else kind]  # type: ignore[literal-required]
+        found = cast("dict[str, Any]", memory).get("time" if kind in REORDERED else kind)
     return cast("PictureEntry | None", found)
 
 

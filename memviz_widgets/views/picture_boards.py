@@ -23,7 +23,7 @@ MOST_ROWS = 40
 PLACES_SHOWN = 16
 COLUMNS = ("severity", "place", "what", "value and bound", "looked at")
 COLUMN_PX = (90, 190, 310, 190, 110)
-BESIDE_PX = {"width": 300, "height": 280}
+BESIDE_PX = (300, 280)
 """Most of each plot where three stand beside each other."""
 MARKS = {"error": "\N{MULTIPLICATION X}", "warning": "\N{BLACK UP-POINTING TRIANGLE}", "hint": "\N{WHITE CIRCLE}"}
 
@@ -82,9 +82,9 @@ def comparison_board(
     ends = finite_ends(frame_range(difference.read)[:1], frame_range(difference.read)[1:])
     apart = around_zero(ends) if difference.colors.mode == "symmetric" else None
     beside = (
-        map_part(lead, names[0], span, **BESIDE_PX),
-        map_part(other, names[1], span, **BESIDE_PX),
-        map_part(difference, names[2], apart, **BESIDE_PX),
+        map_part(lead, names[0], span, BESIDE_PX),
+        map_part(other, names[1], span, BESIDE_PX),
+        map_part(difference, names[2], apart, BESIDE_PX),
     )
     facts = [
         f"{name}: {record_facts(view.shown.place.record)}"
@@ -127,7 +127,7 @@ def _finding(row: HealthRow, layers: Sequence[Any]) -> tuple[tuple[str, ...], ..
 
 def _place_words(place: HealthPlace) -> str:
     """ "conv1", with step and call only where they are not the first."""
-    numbers = [f"{name} {place[name]:,}" for name in ("step", "call") if place[name]]  # type: ignore[literal-required]
+    numbers = [f"{name} {place[name]:,}" for name in ("step", "call") if place[name]]
     return ", ".join((place["label"], *numbers))
 
 

@@ -22,6 +22,10 @@ from .memory_choice import MemoryChoice
 from .picture_choice import PictureChoice
 from .picture_reading import PictureReader, ReadFrame, cursor_of, frame_range
 
+Size = tuple[int, int]
+MOST_PX: Size = (480, 360)
+"""Width and height that a plot has at most, in CSS pixels."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownView:
@@ -56,17 +60,36 @@ def view_of(selection: Selection, choice: Any, colors: ColorMapping, reader: Pic
     return ShownView(selection, choice, colors, reader, cursor, shown, reader.read(shown))
 
 
-def map_part(view: ShownView, title: str = "", span: Range | None = None, **size: int) -> MapPart:
-    """The heatmap. ``span``: the range of its colours where another picture says it. ``size``: see MapPart."""
+def map_part(view: ShownView, title: str = "", span: Range | None = None, most: Size = MOST_PX) -> MapPart:
+    """The heatmap. ``span``: the range of its colours where another picture says it. ``most``: of the plot."""
     low, high = view.range if span is None else span
     shown, picture = view.shown, view.shown.picture
     scale = ColorScale(low, high, map_name(view.colors.colormap, low, high), shown.kind == "log")
     if view.read.frame is None or picture is None or shown.place is None:
-        return MapPart(title, None, scale, AxisPart("", 1), AxisPart("", 1), absence=view.read.absence, **size)
+        return MapPart(
+            title,
+            None,
+            scale,
+            AxisPart("", 1),
+            AxisPart("", 1),
+            absence=view.read.absence,
+            width=most[0],
+            height=most[1],
+        )
     stats = shown.place.record["stats"]
     counts = {} if stats is None else {"nan": stats["nan"], "posinf": stats["posinf"], "neginf": stats["neginf"]}
     empty = shown.zero_reason if shown.empty_zeros else ""
-    return MapPart(title, view.read.frame, scale, _rows(view, picture), _cols(view, picture), empty, counts, **size)
+    return MapPart(
+        title,
+        view.read.frame,
+        scale,
+        _rows(view, picture),
+        _cols(view, picture),
+        empty,
+        counts,
+        width=most[0],
+        height=most[1],
+    )
 
 
 def strips_part(view: ShownView) -> StripsPart | None:

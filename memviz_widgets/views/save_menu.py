@@ -60,7 +60,7 @@ class SaveMenu(Synced, DOMWidget):
 
     def _asked(self, widget: Widget, content: dict[str, Any], buffers: list[memoryview]) -> None:
         """A click in the menu. Whatever goes wrong is said beside the button."""
-        form = content.get("form")
+        form = str(content.get("form"))
         if content.get("type") != SAVE or form not in self.forms or self._owner is None:
             return
         try:

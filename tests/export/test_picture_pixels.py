@@ -15,21 +15,21 @@ from memviz_widgets.frames.colormaps import colormap
 from memviz_widgets.frames.quantise import quantise
 from memviz_widgets.frames.shown_colors import ColorScale
 
-from ..png_map import places_of, reference
+from ..png_map import Matrix, places_of, reference
 
 VALUES = np.array([[-2.0, 0.0, 1.0], [math.nan, math.inf, -math.inf]])
 
 
-def coded(values: np.ndarray) -> CodedFrame:  # type: ignore[type-arg]
+def coded(values: Matrix) -> CodedFrame:
     made = quantise(torch.from_numpy(values)[None])
     return CodedFrame(made.codes[0], float(made.lo[0]), float(made.hi[0]))
 
 
-def board(values: np.ndarray, low: float, high: float, name: str = "vik", **more: object) -> Board:  # type: ignore[type-arg]
+def board(values: Matrix, low: float, high: float, name: str = "vik", empty: str = "") -> Board:
     rows, cols = values.shape
     part = MapPart(
-        "", coded(values), ColorScale(low, high, name), AxisPart("height", rows), AxisPart("width", cols), **more
-    )  # type: ignore[arg-type]
+        "", coded(values), ColorScale(low, high, name), AxisPart("height", rows), AxisPart("width", cols), empty
+    )
     return Board("a map", (), ((part,),))
 
 

@@ -20,7 +20,7 @@ from memviz_widgets.views.picture_reading import NOT_DRAWN
 from memviz_widgets.views.pictured import STILL_BYTES
 
 from ..faulty_model import Faulty, faulty_input
-from ..png_map import places_of, reference
+from ..png_map import Matrix, places_of, reference
 
 Make = Callable[..., Any]
 WORDS = ["the", "cat", "sat", "on"]
@@ -53,8 +53,9 @@ def map_of(view: Any, number: int = 0) -> MapPart:
     return part
 
 
-def matrix(values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
-    return values.double().numpy()
+def matrix(values: Tensor) -> Matrix:
+    found: Matrix = values.double().numpy()
+    return found
 
 
 def attention() -> nn.Module:
