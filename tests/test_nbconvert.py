@@ -27,7 +27,9 @@ PNG = re.compile(r'<img[^>]*src="data:image/png;base64,([^"]+)"')
 def test_an_executed_lesson_becomes_a_page_with_the_picture() -> None:
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     NotebookClient(notebook, timeout=90, kernel_name="python3", store_widget_state=False).execute()
-    shown = notebook.cells[-1].outputs[0].data
+    output = notebook.cells[-1].outputs[0]
+    shown = output.data
+    assert output.metadata["image/png"]["alt"] == "(model) (Identity)"
     assert "application/vnd.jupyter.widget-view+json" in shown  # the widget is still what a notebook shows
     page, _ = HTMLExporter().from_notebook_node(notebook)
     found = [base64.b64decode("".join(each.split())) for each in PNG.findall(page)]

@@ -87,7 +87,22 @@ class TablePart:
     rows: tuple[tuple[tuple[str, ...], ...], ...]
 
 
-Part = MapPart | StripsPart | TablePart
+@dataclass(frozen=True, slots=True)
+class SheetPart:
+    """Tiles of channels in reading order, all in one scale of colours.
+
+    ``tiles``: their frames. ``tall``: height / width of the pictures on them. ``selected``: place of the tile with a
+    ring, -1 = none.
+    """
+
+    title: str
+    tiles: tuple[CodedFrame, ...]
+    scale: ColorScale
+    tall: float
+    selected: int = -1
+
+
+Part = MapPart | SheetPart | StripsPart | TablePart
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +121,7 @@ def stacked(boards: Sequence[Board]) -> Board:
         return boards[0]
     rows = tuple(tuple(_titled(part, board.title) for part in row) for board in boards for row in board.rows)
     notes = dict.fromkeys(note for board in boards for note in board.notes)
-    return Board("", (), rows, tuple(notes))
+    return Board("", (), rows, tuple(notes))  # each map says where it is
 
 
 def _titled(part: Part, title: str) -> Part:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..frames.quantise import NEG_INF_CODE, TOP_CODE
 from ..frames.shown_colors import ColorScale, lookup_table, palette
-from .picture_parts import CodedFrame, MapPart, StripPart
+from .picture_parts import CodedFrame, MapPart
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -32,20 +32,17 @@ def map_pixels(part: MapPart, scale: float, exact: bool = True) -> Pixels:
     width = min(part.width, wanted * part.height)
     codes = frame.codes
     for axis, side in enumerate((width / wanted, width)):
-        pixels, count = round(side * scale), codes.shape[axis]
-        codes = _resized(
-            codes, frame, max(1, round(pixels / count)) * count if exact or count <= pixels else pixels, axis
-        )
+        room, count = round(side * scale), codes.shape[axis]
+        whole = max(1, round(room / count)) * count
+        codes = _resized(codes, frame, whole if exact or count <= room else room, axis)
     pixels: Pixels = table[codes]  # (rows, cols, 3)
     return pixels
 
 
-def strip_pixels(part: StripPart, width: int, height: int) -> Pixels:
-    """A strip of ``width`` x ``height`` device pixels."""
-    frame = part.frame
-    assert frame is not None
+def strip_pixels(frame: CodedFrame, scale: ColorScale, width: int, height: int) -> Pixels:
+    """A strip or tile of ``width`` x ``height`` device pixels."""
     codes = _resized(_resized(frame.codes, frame, height, 0), frame, width, 1)
-    pixels: Pixels = lookup_table(part.scale, frame.lo, frame.hi)[codes]
+    pixels: Pixels = lookup_table(scale, frame.lo, frame.hi)[codes]
     return pixels
 
 
@@ -53,7 +50,8 @@ def bar_pixels(scale: ColorScale, width: int, height: int) -> Pixels:
     """The colours of a scale from left to right."""
     colors = palette(scale.colormap)
     entries = np.arange(width) * len(colors) // max(1, width)
-    return np.broadcast_to(colors[entries], (height, width, 3)).copy()
+    pixels: Pixels = np.broadcast_to(colors[entries], (height, width, 3)).copy()
+    return pixels
 
 
 def _resized(codes: npt.NDArray[np.uint8], frame: CodedFrame, pixels: int, axis: int) -> npt.NDArray[np.uint8]:

@@ -39,7 +39,8 @@ class StripsDrawing:
                 canvas.text(left, y + TEXT_PX, wrapped(strip.note, PLOT_PX)[0], size=SMALL_PX, color=MUTED)
             else:
                 width = PLOT_PX * strip.steps / self.part.time.size
-                canvas.pixels(left, y, strip_pixels(strip, max(1, canvas.px(width)), max(1, canvas.px(height))))
+                sides = max(1, canvas.px(width)), max(1, canvas.px(height))
+                canvas.pixels(left, y, strip_pixels(strip.frame, strip.scale, *sides))
             y += _row_height(height)
         self._draw_axis(canvas, left, first, y)
 

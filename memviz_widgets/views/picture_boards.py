@@ -14,9 +14,11 @@ from ..frames.record_facts import pooling_note, record_facts
 from ..frames.shown_colors import Range, around_zero, between, both_sides, finite_ends, stats_ends, union
 from ..selection import AXES, Selection
 from .color_mapping import ColorMapping
+from .contact_sheet import ContactSheet
 from .health_table import HealthTable
 from .picture_maps import ShownView, map_part, strips_part, view_of
 from .picture_reading import PictureReader, frame_range
+from .picture_sheet import sheet_part
 
 MOST_ROWS = 40
 """Most findings on a picture; the report has all of them."""
@@ -29,15 +31,25 @@ MARKS = {"error": "\N{MULTIPLICATION X}", "warning": "\N{BLACK UP-POINTING TRIAN
 
 
 def explorer_board(
-    selection: Selection, choice: Any, colors: ColorMapping | None, reader: PictureReader, *, parts: bool = False
+    selection: Selection,
+    choice: Any,
+    colors: ColorMapping | None,
+    reader: PictureReader,
+    *,
+    sheet: ContactSheet | None = None,
+    parts: bool = False,
 ) -> Board:
-    """The map of an explorer; with ``parts`` also the strips of the memory. ``colors`` None: there is no map at all."""
+    """The map of an explorer; with the tiles of a contact sheet, or with ``parts`` the strips of the memory.
+
+    ``colors`` None: there is no map at all.
+    """
     view = view_of(selection, choice, colors or ColorMapping(selection=selection), reader)
     if colors is None:
         view.colors.close()
     title = _title(view)
     record = view.shown.place.record if view.shown.place else None
-    rows: list[tuple[Part, ...]] = [] if colors is None else [(map_part(view),)]
+    tiles = None if sheet is None else sheet_part(view, sheet)
+    rows: list[tuple[Part, ...]] = [] if colors is None else [(map_part(view), *((tiles,) if tiles else ()))]
     strips = strips_part(view) if parts else None
     rows += [(strips,)] if strips else []
     message = record["message"] if record else view.shown.absence

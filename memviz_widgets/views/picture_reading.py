@@ -6,6 +6,7 @@ In: a cache, its store, what is shown. Out: a coded frame with the range over it
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,19 @@ class PictureReader:
             return ReadFrame(None, absence=str(error))
         frame = CodedFrame(page.cells[within], float(page.lows[within]), float(page.highs[within]))
         return ReadFrame(frame, finite_ends(page.lows, page.highs))
+
+    def tiles(self, shown: ShownMap, flats: Sequence[int]) -> tuple[CodedFrame, ...]:
+        """Several frames of the pages of a map; () when they cannot be had, or that takes long and nobody asked."""
+        picture, place = shown.picture, shown.place
+        if place is None or picture is None or (self.held_only and not self._is_cheap(shown)):
+            return ()
+        size = picture["frames_per_page"]
+        try:
+            pages = {number: self.store.page(place.index, shown.kind, number) for number in {f // size for f in flats}}
+        except MemvizError:
+            return ()  # the map beside says why
+        found = [(pages[flat // size], flat % size) for flat in flats]
+        return tuple(CodedFrame(page.cells[at], float(page.lows[at]), float(page.highs[at])) for page, at in found)
 
     def row_order(self, shown: ShownMap, cursor: Cursor) -> tuple[int, ...] | None:
         """The unit in each row of a map whose rows stand in another order; None: each is its own."""

@@ -71,19 +71,21 @@ class Pictured:
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The widget; and a picture for places without widgets: nbconvert, Sphinx, GitHub."""
         bundle = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # of the widget class that follows
-        still = self._still()
-        if still and isinstance(bundle, dict):
-            bundle["image/png"] = base64.b64encode(still).decode("ascii")
-        return bundle
+        still, words = self._still()
+        if not still or not isinstance(bundle, dict):
+            return bundle
+        bundle["image/png"] = base64.b64encode(still).decode("ascii")
+        return bundle, {"image/png": {"alt": words}}
 
-    def _still(self) -> bytes:
-        """A small picture of what is held; b"" without Pillow, or when it would be too large for a notebook."""
+    def _still(self) -> tuple[bytes, str]:
+        """A small picture of what is held, and its title; b"" without Pillow, or when it is too large to keep."""
         if find_spec("PIL") is None:
-            return b""
+            return b"", ""
         from ..export.picture import small_png_bytes  # noqa: PLC0415  (Pillow is an extra)
 
         try:
-            return small_png_bytes(self._board(held_only=True), STILL_BYTES)
+            board = self._board(held_only=True)
+            return small_png_bytes(board, STILL_BYTES), board.title
         except Exception as error:  # the widget has to be shown whatever happens to the picture
             self._say_problem(f"no still picture: {type(error).__name__}: {error}")
-            return b""
+            return b"", ""

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from memviz_widgets.export.picture import png_bytes, small_png_bytes
-from memviz_widgets.export.picture_parts import AxisPart, Board, CodedFrame, MapPart, StripPart
+from memviz_widgets.export.picture_parts import AxisPart, Board, CodedFrame, MapPart
 from memviz_widgets.export.picture_pixels import bar_pixels, map_pixels, strip_pixels
 from memviz_widgets.frames.colormaps import colormap
 from memviz_widgets.frames.quantise import quantise
@@ -68,8 +68,7 @@ def test_a_cell_has_a_pixel_at_least_and_in_a_small_picture_the_largest_stands_f
 def test_a_strip_shows_a_gate_that_opens_once() -> None:
     values = np.full((2, 5000), 0.01)
     values[1, 4321] = 1.0
-    strip = StripPart("gate", "", coded(values), ColorScale(0.0, 1.0, "viridis"), 2, 5000)
-    pixels = strip_pixels(strip, 100, 8)
+    pixels = strip_pixels(coded(values), ColorScale(0.0, 1.0, "viridis"), 100, 8)
     assert pixels.shape == (8, 100, 3)
     bright = np.argwhere((pixels == (0xFD, 0xE7, 0x25)).all(axis=2))
     assert bright.tolist() == [[row, 86] for row in range(4, 8)]  # 4321 / 50

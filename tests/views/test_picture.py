@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import memviz_widgets as mv
 from memviz_widgets.errors import ClosedError, MissingExtraError, SaveError
-from memviz_widgets.export.picture_parts import Board, MapPart, StripsPart, TablePart
+from memviz_widgets.export.picture_parts import Board, MapPart, SheetPart, StripsPart, TablePart
 from memviz_widgets.views.picture_reading import NOT_DRAWN
 from memviz_widgets.views.pictured import STILL_BYTES
 
@@ -107,6 +107,21 @@ def test_title_facts_and_axes_say_what_it_is(make_explorer: Make) -> None:
         ("height", 6, ()),
         ("width", 6, ()),
     ]
+
+
+def test_tiles_of_all_channels_stand_beside_the_map_in_its_colours(make_explorer: Make, tmp_path: Path) -> None:
+    explorer = make_explorer()
+    explorer.selection.channel, explorer._sheet.order = 2, "magnitude"
+    sheet = board_of(explorer).rows[0][1]
+    assert isinstance(sheet, SheetPart) and sheet.title == "4 channels, by magnitude"
+    every = explorer.cache["0"]
+    order = every.abs().mean((0, 2, 3)).argsort(descending=True).tolist()
+    assert sheet.selected == order.index(2)
+    reach = float(every.abs().max())
+    png = explorer.save_png(tmp_path / "a.png", scale=0.5625).read_bytes()  # tiles of 36 pixels for 6 x 6 cells
+    places = [places_of(png, reference(matrix(every[0, channel]), (-reach, reach), "vik"), 6, 6) for channel in order]
+    assert [len(each) for each in places] == [1, 1, 1, 1]
+    assert [each[0][1] for each in places] == sorted(each[0][1] for each in places)
 
 
 def test_loud_values_are_loud_and_counted(make: Make, tmp_path: Path) -> None:
@@ -316,13 +331,14 @@ def test_the_box_of_all_explorers_has_a_picture_of_what_it_shows(
     else:
         box.selected_index = 1
         assert [type(row[0]).__name__ for row in board_of(box).rows] == ["MapPart", "StripsPart"]
-    assert "image/png" in box._repr_mimebundle_()
+    assert "image/png" in box._repr_mimebundle_()[0]
     assert box.save_png(tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_the_bundle_has_the_widget_and_the_picture(make_explorer: Make) -> None:
     explorer = make_explorer()
-    bundle = explorer._repr_mimebundle_()
+    bundle, about = explorer._repr_mimebundle_()
+    assert about == {"image/png": {"alt": "0 (Conv2d), batch 0 of 3, channel 0 of 4"}}
     png = base64.b64decode(bundle["image/png"])
     assert bundle["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
     every = explorer.cache["0"]
