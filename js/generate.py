@@ -59,6 +59,7 @@ CONTENT_TYPES = {
     ("RecallCurves", "failure"): "Partial<RecallFailureEntry>",
     ("RecallCurves", "markers"): "string[]",
     ("RecallCurves", "names"): "string[]",
+    ("SaveMenu", "forms"): "string[]",
     ("Selection", "store"): "FrameStoreModel",
     ("Selection", "lit"): "number[]",
 }

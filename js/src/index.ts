@@ -37,6 +37,7 @@ export * from './record_line';
 export * from './quiz';
 export * from './quiz_form';
 export * from './retention_lines';
+export * from './save_menu';
 export * from './selection';
 export * from './step_label';
 export * from './tensor_image';

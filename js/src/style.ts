@@ -13,6 +13,7 @@ import { MEMORY_PANELS_STYLE } from './memory_panels_style';
 import { MEMORY } from './memory_style';
 import { QUIZ_STYLE } from './quiz_style';
 import { RECALL_STYLE } from './recall_style';
+import { SAVE_STYLE } from './save_style';
 import { TOKENS } from './token_style';
 import { READINGS } from './unit_text_style';
 
@@ -229,7 +230,7 @@ const PARTS = `
 }
 `;
 
-const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, QUIZ_STYLE, READINGS, RECALL_STYLE].join(
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, QUIZ_STYLE, READINGS, RECALL_STYLE, SAVE_STYLE].join(
   '',
 );
 

@@ -36,6 +36,7 @@ from .recall_curves import RecallCurves
 from .recall_lab import RecallLab
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
+from .save_menu import SaveMenu
 from .step_label import StepLabel
 from .tensor_image import TensorImage
 from .token_lines import TokenLines
@@ -76,6 +77,7 @@ __all__ = [
     "RecallLab",
     "RecordLine",
     "RetentionLines",
+    "SaveMenu",
     "StepLabel",
     "TensorImage",
     "TokenLines",

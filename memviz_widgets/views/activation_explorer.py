@@ -9,6 +9,7 @@ import bqplot
 from ipywidgets import Box, Dropdown, FloatText, HBox, VBox, Widget, jslink, register
 from traitlets import Unicode
 
+from ..export.picture_parts import Board
 from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION
@@ -17,6 +18,7 @@ from .color_bar import ColorBar
 from .color_mapping import ColorMapping
 from .contact_sheet import ContactSheet
 from .explorer import MARGIN, Explorer, axes_in_use, classed, figure
+from .picture_boards import explorer_board
 from .record_line import RecordLine
 from .tensor_image import TensorImage
 
@@ -68,11 +70,17 @@ class ActivationExplorer(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "activations"
+
     def _compose(self, selection: Selection) -> list[Widget]:
         self.colors = ColorMapping(selection=selection)
         axes = self._axis_rows(selection, (*FIXED_AXES, *axes_in_use(selection)))
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         return [CacheSummary(selection=selection), axes, body, RecordLine(selection=selection)]
+
+    def _board(self, held_only: bool) -> Board:
+        reader = self._reader(held_only)
+        return explorer_board(self.selection, self.choice, self.colors, reader, sheet=self._sheet)
 
     def _main(self, selection: Selection) -> Widget:
         scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(reverse=True)}
@@ -98,7 +106,7 @@ class ActivationExplorer(Explorer):
         return classed(Box([mode, HBox([low, high]), colormap]), "memviz-colors")
 
     def _side(self, selection: Selection) -> Widget:
-        sheet = ContactSheet(selection=selection, colors=self.colors)
+        self._sheet = sheet = ContactSheet(selection=selection, colors=self.colors)
         order = Dropdown(options=ORDER_CHOICES, value=sheet.order, description="order")
         self._choose(order, sheet, "order", [value for _, value in ORDER_CHOICES])
         return classed(VBox([order, sheet]), "memviz-side")

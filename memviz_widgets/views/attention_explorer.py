@@ -100,6 +100,7 @@ class AttentionExplorer(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "attention"
     choice: Any = Instance(PictureChoice, help="Which map of the selected attention is drawn.").tag(
         **widget_serialization
     )

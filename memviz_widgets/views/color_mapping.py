@@ -6,7 +6,7 @@ import math
 from typing import Any, SupportsFloat
 
 from ipywidgets import Widget, register, widget_serialization
-from traitlets import Bunch, Enum, Float, HasTraits, Instance, Unicode, observe, validate
+from traitlets import Bunch, Enum, Float, HasTraits, Instance, Unicode, validate
 
 from ..errors import ColorRangeError, UnknownColormapError
 from ..frames.colormaps import colormap
@@ -78,7 +78,9 @@ class ColorMapping(Synced, Widget):
             raise UnknownColormapError(f"{error} Or 'auto'.") from None
         return name
 
-    @observe("vmin", "vmax")
-    def _typed(self, change: Bunch) -> None:
+    @validate("vmin", "vmax")
+    def _typed(self, proposal: Bunch) -> float:
+        # Before the number is sent: in any other mode the browser puts the range in force in its place.
         if not self._from_browser:
             self.mode = "fixed"
+        return float(proposal["value"])

@@ -15,6 +15,7 @@ from ..analysis.distance import Distance
 from ..cache.aligned import AlignedCache, DifferenceCache, Unaligned, align, aligned_caches
 from ..cache.recorded_cache import RecordedCache
 from ..errors import ClosedError, SelectionError, SourceError
+from ..export.picture_parts import Board
 from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..frames.entries import UnalignedEntry
 from ..selection import Selection
@@ -31,7 +32,11 @@ from .comparison_readout import ComparisonReadout
 from .explorer import MARGIN, axes_in_use, classed, figure
 from .frame_store import FrameStore
 from .lifecycle import close_all, widgets_below
+from .picture_boards import comparison_board
+from .picture_reading import PictureReader
+from .pictured import Pictured
 from .record_line import RecordLine
+from .save_menu import SaveMenu
 from .tensor_image import TensorImage
 
 MEASURE_CHOICES = [
@@ -50,7 +55,7 @@ RANGE_CHOICES = [
 
 
 @register
-class Comparison(Synced, VBox):
+class Comparison(Pictured, Synced, VBox):
     """Two recordings A and B, and A - B: ``display(mv.compare(a, b))``. See :func:`compare`.
 
     Attributes:
@@ -161,7 +166,7 @@ class Comparison(Synced, VBox):
         self.colors = ComparisonColors(selection=first, other=second)
         beside = ComparisonColors(selection=second, other=first, lead=self.colors)
         self.difference_colors = ColorMapping(selection=third, mode="symmetric", colormap="vik")
-        mappings = (self.colors, beside, self.difference_colors)
+        self._mappings = mappings = (self.colors, beside, self.difference_colors)
         images, columns = [], []
         for name, cursor, colors in zip(self._names, self._cursors, mappings, strict=True):
             image, column = _picture(name, cursor, colors)
@@ -197,7 +202,9 @@ class Comparison(Synced, VBox):
         bound = FloatText(value=self.curve.bound, description="apart above")
         self._choose(measure, self.curve, "measure", list(MEASURES))
         self._parts.append(jslink((self.curve, "bound"), (bound, "value")))
-        return VBox([classed(Box([measure, bound]), "memviz-colors"), self.curve])
+        menu = SaveMenu(selection=selection)
+        menu.serve(self)
+        return VBox([classed(Box([measure, bound, menu]), "memviz-colors"), self.curve])
 
     def _color_controls(self) -> Widget:
         mode = Dropdown(options=RANGE_CHOICES, value=self.colors.mode, description="range")
@@ -225,6 +232,22 @@ class Comparison(Synced, VBox):
         with self.curve.hold_sync():
             self.curve.distances = self._measured.entries()
             self.curve.pending, self.curve.unheld = self._measured.pending, self._measured.unheld
+
+    def _board(self, held_only: bool) -> Board:
+        self._check_open()
+        caches = (self.a, self.b, self.difference)
+        readers = [
+            PictureReader(cache, cursor.store, held_only) for cache, cursor in zip(caches, self._cursors, strict=True)
+        ]
+        return comparison_board(self._names, self._cursors, self._mappings, readers, self.parts_at)
+
+    def save_stem(self, form: str) -> str:
+        """Name for a file of this view without its end."""
+        place = "" if form == "html" else self.selection.path
+        return "-".join(filter(None, ("comparison", place)))
+
+    def _say_problem(self, text: str) -> None:
+        self.selection.store.problem = text
 
     def _check_open(self) -> None:
         if not self._open:

@@ -11,14 +11,16 @@ from ipywidgets import Box, Tab, Widget
 from torch import nn
 
 from ..cache import ActivationCache
+from ..export.picture_parts import Board, stacked
 from .activation_explorer import ActivationExplorer
 from .attention_explorer import AttentionExplorer
 from .explorer import Explorer, cache_of, classed
 from .memory_explorer import MemoryExplorer
+from .pictured import Pictured
 
 
-class _Explorers:
-    """What the two boxes share: the explorers, their cache, and closing."""
+class _Explorers(Pictured):
+    """What the two boxes share: the explorers, their cache, their picture, and closing."""
 
     explorers: dict[str, Explorer]
     children: Any
@@ -41,6 +43,9 @@ class _Explorers:
         self.layout.close()
         super().close()  # type: ignore[misc]
 
+    def _say_problem(self, text: str) -> None:
+        self.selection.store.problem = text
+
     def __repr__(self) -> str:
         return f"explore({', '.join(self.explorers)})"
 
@@ -52,6 +57,9 @@ class ExplorerTabs(_Explorers, Tab):
         self.explorers = explorers
         super().__init__(children=tuple(explorers.values()), titles=tuple(explorers), selected_index=0)
 
+    def _board(self, held_only: bool) -> Board:
+        return list(self.explorers.values())[self.selected_index or 0]._board(held_only)
+
 
 class ExplorerRow(_Explorers, Box):
     """The explorers of one recording side by side, under each other where there is no room."""
@@ -59,6 +67,9 @@ class ExplorerRow(_Explorers, Box):
     def __init__(self, explorers: dict[str, Explorer]) -> None:
         self.explorers = explorers
         super().__init__(children=tuple(explorers.values()))
+
+    def _board(self, held_only: bool) -> Board:
+        return stacked([explorer._board(held_only) for explorer in self.explorers.values()])
 
 
 def explore(

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import bqplot
-from ipywidgets import Dropdown, VBox, Widget, widget_serialization
+from ipywidgets import Dropdown, HBox, VBox, Widget, widget_serialization
 from torch import nn
 from traitlets import Bunch, Instance, validate
 
 from ..cache import ActivationCache
 from ..errors import ClosedError, SelectionError, SourceError, UnknownOptionError
+from ..export.picture_parts import Board
 from ..selection import Selection
 from ..synced import Synced, unknown_option_text
 from .axis_slider import AxisSlider
@@ -21,6 +22,10 @@ from .channel_series import ChannelSeries
 from .choice_link import ChoiceLink
 from .frame_store import FrameStore
 from .lifecycle import close_all, widgets_below
+from .picture_boards import explorer_board
+from .picture_reading import PictureReader
+from .pictured import Pictured
+from .save_menu import SaveMenu
 from .sharing import join, leave
 
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
@@ -30,13 +35,16 @@ OPTIONAL_AXES = ("sample", "step", "call", "head", "query", "key", "slot", "dept
 """Axes whose sliders appear when the cache has a record that needs them."""
 
 
-class Explorer(Synced, VBox):
+class Explorer(Pictured, Synced, VBox):
     """A box of linked views of one cache. A subclass says what is in it: see ``_compose``."""
 
     selection: Any = Instance(
         Selection, help="The cursor of this view: layer, channel, time ... read, set, observe."
     ).tag(**widget_serialization)
 
+    _subject = "view"  # what it shows, in the name of a file
+    colors: Any = None
+    choice: Any = None
     _cache: ActivationCache | None = None
 
     def __init__(
@@ -46,7 +54,10 @@ class Explorer(Synced, VBox):
         selection = join(cache, link)
         self._cache = cache
         self._parts: list[Widget] = []
-        super().__init__(selection=selection, children=self._compose(selection))
+        first, *rest = self._compose(selection)
+        menu = SaveMenu(selection=selection)
+        menu.serve(self)
+        super().__init__(selection=selection, children=[classed(HBox([first, menu]), "memviz-top"), *rest])
         self.add_class("memviz-explorer")
 
     @property
@@ -92,6 +103,23 @@ class Explorer(Synced, VBox):
         if self._cache is None:
             return f"{name}(closed)"
         return f"{name}({self.selection.extent('layer')} layers, at {self.selection.path!r})"
+
+    def _board(self, held_only: bool) -> Board:
+        return explorer_board(self.selection, self.choice, self.colors, self._reader(held_only))
+
+    def _reader(self, held_only: bool) -> PictureReader:
+        """What reads the pages of the cache for a picture."""
+        return PictureReader(self.cache, self.selection.store, held_only)
+
+    def save_stem(self, form: str) -> str:
+        """Name for a file of this view without its end: what the model is, what is shown, of a picture also where."""
+        layers = self.selection.store.catalog["layers"]
+        model = next((layer["module_type"] for layer in layers if layer["path"] == ""), "")
+        place = "" if form == "html" else self.selection.path.replace("(model)", "")
+        return "-".join(filter(None, (model, self._subject, place)))
+
+    def _say_problem(self, text: str) -> None:
+        self.selection.store.problem = text
 
     def _compose(self, selection: Selection) -> list[Widget]:
         """The rows of the explorer, top to bottom; their CSS classes are what js/src/style.ts lays out."""

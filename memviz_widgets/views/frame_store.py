@@ -14,7 +14,7 @@ from ipywidgets import Widget, register
 from traitlets import Dict, Int, List, Unicode
 
 from ..cache.recorded_cache import RecordedCache
-from ..errors import MemvizError
+from ..errors import MemvizError, PageRefusedError
 from ..frames.catalog import build_catalog
 from ..frames.pages import Page, PageSource
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
@@ -69,6 +69,16 @@ class FrameStore(Synced, Widget):
             self.catalog = build_catalog(cache)
             self.notice = capture_notice(cache)
             self.summary = cache.summary
+
+    def page(self, record: int, kind: str, page: int) -> Page:
+        """One page as the browser gets it, for whoever draws in the kernel.
+
+        Raises:
+            PageRefusedError: as PageSource.page; also after ``close()``.
+        """
+        if self._source is None:
+            raise PageRefusedError("the view is closed; make another one to look again.")
+        return self._source.page(record, kind, page)
 
     def __repr__(self) -> str:
         return f"FrameStore({len(self.catalog.get('records', ()))} records)"

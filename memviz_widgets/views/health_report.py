@@ -17,6 +17,7 @@ from traitlets import Instance, Unicode
 from ..analysis import health
 from ..cache import ActivationCache
 from ..errors import ClosedError, SelectionError
+from ..export.picture_parts import Board
 from ..frames.entries import HealthRow
 from ..frames.health_rows import RecordPlaces, first_look, headline, health_checks, health_rows, health_unread
 from ..selection import Selection
@@ -24,6 +25,7 @@ from ..synced import MODULE_NAME, MODULE_VERSION
 from .cache_summary import CacheSummary
 from .explorer import Explorer
 from .health_table import HealthTable
+from .picture_boards import health_board
 from .record_line import RecordLine
 from .sharing import is_alone
 from .slices import in_background, in_slices
@@ -70,6 +72,7 @@ class HealthReport(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "health"
     table: Any = Instance(HealthTable, help="The table of findings.").tag(**widget_serialization)
 
     def __init__(
@@ -134,6 +137,9 @@ class HealthReport(Explorer):
         if is_alone(self.cache) and self.table.first >= 0:
             _go(selection, self.rows[self.table.first], 0)
         return [CacheSummary(selection=selection), self.table, RecordLine(selection=selection)]
+
+    def _board(self, held_only: bool) -> Board:
+        return health_board(self.table)
 
     def _write(self, selection: Selection, report: health.HealthReport, *, on_demand: bool) -> None:
         """Writes a report into the table."""

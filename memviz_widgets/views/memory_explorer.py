@@ -15,6 +15,7 @@ from traitlets import Instance, Unicode
 from ..cache import ActivationCache
 from ..capture import memory_candidates, proposal_text
 from ..errors import MemvizError
+from ..export.picture_parts import Board
 from ..frames.memory_card_recall import Curves, recall_rows
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION
@@ -28,6 +29,7 @@ from .memory_card import MemoryCard
 from .memory_choice import MemoryChoice
 from .memory_link import MemoryLink
 from .memory_panels import MemoryPanels
+from .picture_boards import explorer_board
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
 from .sharing import is_alone
@@ -85,6 +87,7 @@ class MemoryExplorer(Explorer):
     _view_module = Unicode(MODULE_NAME).tag(sync=True)
     _view_module_version = Unicode(MODULE_VERSION).tag(sync=True)
 
+    _subject = "memory"
     choice: Any = Instance(MemoryChoice, help="Which picture of the selected memory is drawn.").tag(
         **widget_serialization
     )
@@ -124,6 +127,10 @@ class MemoryExplorer(Explorer):
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         record = RecordLine(selection=selection, choice=self.choice)
         return [summary, self._axes(selection), body, self._readings(selection), record]
+
+    def _board(self, held_only: bool) -> Board:
+        reader = self._reader(held_only)
+        return explorer_board(self.selection, self.choice, self.colors, reader, parts=True)
 
     def _propose(self, model: nn.Module, x: Any, call: Any) -> None:
         """Nothing was found by name: say which tensors look like memories, as a proposal."""

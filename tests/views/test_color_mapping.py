@@ -54,3 +54,11 @@ def test_unknown_colour_map_is_refused_with_the_nearest(make_explorer: Make) -> 
         colors.colormap = "viridi"
     colors.colormap = "RdBu"
     assert colors.colormap == "RdBu"
+
+
+def test_the_mode_is_sent_before_the_number(make_explorer: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    colors = make_explorer().colors
+    sent: list[str] = []
+    monkeypatch.setattr(colors, "send_state", lambda key=None: sent.append(str(key)))
+    colors.vmin = -2.0
+    assert sent == ["mode", "vmin"]  # in any other mode the browser puts the range in force in its place

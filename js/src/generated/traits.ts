@@ -966,6 +966,36 @@ export function retentionLinesDefaults() {
   };
 }
 
+/** State of SaveMenu, one field per trait of memviz_widgets' SaveMenu. */
+export interface SaveMenuState {
+  /** The cursor of the view that is saved. */
+  selection: SelectionModel;
+  /** Which files can be made: "html" (a page), "png" (a picture). */
+  forms: string[];
+  /** What came of the last wish: name and size of the file, or the error; one sentence. */
+  said: string;
+  /** Whether that is an error. */
+  failed: boolean;
+  /** How many wishes were answered. */
+  answers: number;
+}
+
+export function saveMenuDefaults() {
+  return {
+    _model_name: 'SaveMenuModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'SaveMenuView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    forms: [],
+    said: '',
+    failed: false,
+    answers: 0,
+  };
+}
+
 /** State of Selection, one field per trait of memviz_widgets' Selection. */
 export interface SelectionState {
   /** The FrameStore whose catalog the indices refer to. */

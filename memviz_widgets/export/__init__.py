@@ -1,0 +1,1 @@
+"""What the views show, outside of a notebook: pages and pictures. No widgets."""
