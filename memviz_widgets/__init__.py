@@ -23,6 +23,7 @@ from .views import (
     TensorImage,
     compare,
     explore,
+    save_html,
 )
 
 __all__ = [
@@ -45,5 +46,6 @@ __all__ = [
     "memory_candidates",
     "record",
     "register_memory",
+    "save_html",
     "unregister_memory",
 ]

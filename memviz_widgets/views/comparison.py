@@ -30,6 +30,7 @@ from .comparison_link import ComparisonLink
 from .comparison_readout import ComparisonReadout
 from .explorer import MARGIN, axes_in_use, classed, figure
 from .frame_store import FrameStore
+from .frozen import Freezable
 from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
 from .record_line import RecordLine
@@ -51,7 +52,7 @@ RANGE_CHOICES = [
 
 
 @register
-class Comparison(Synced, VBox):
+class Comparison(Freezable, Synced, VBox):
     """Two recordings A and B, and A - B: ``display(mv.compare(a, b))``. See :func:`compare`.
 
     Attributes:
