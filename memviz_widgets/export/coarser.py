@@ -19,9 +19,14 @@ LEAST_CELLS = 16
 
 
 def factors(picture: PictureEntry, factor: int) -> tuple[int, int]:
-    """By how much rows and columns shrink: not where a side would have less than LEAST_CELLS."""
-    rows, cols = (factor if picture[side] >= factor * LEAST_CELLS else 1 for side in ("rows", "cols"))
-    return rows, cols
+    """By how much rows and columns shrink: ``factor``, or a half, a quarter of it, so that LEAST_CELLS stay."""
+    return _factor(picture["rows"], factor), _factor(picture["cols"], factor)
+
+
+def _factor(side: int, factor: int) -> int:
+    while factor > 1 and side < factor * LEAST_CELLS:
+        factor //= 2
+    return factor
 
 
 def coarser_entry(picture: PictureEntry, factor: int) -> PictureEntry:

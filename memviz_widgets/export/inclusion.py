@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import PageRefusedError
+from ..errors import MemvizError
 from ..frames.entries import Catalog
 from ..frames.page import Page, page_buffers, page_header
 from ..frames.pages import PageSource
@@ -20,14 +20,17 @@ from .page_names import ORDERED, PageName, geometry, page_bytes, zero_coded
 
 FACTORS = (1, 2, 4, 8, 16)
 """How much coarser pictures are tried, one after the other, until they fit."""
-COARSENED = ("frame", *ORDERED, "row", "log", "mean", "max", "difference", "rollout", "flow", "wrote", "reads")
-"""Kinds of pages that may be made coarser; others are small already, or no pictures."""
+COARSENED = (
+    *("frame", "sheet", "tiles", *ORDERED),
+    *("row", "log", "mean", "max", "difference", "rollout", "flow", "wrote", "reads"),
+)
+"""Kinds of pages that may be made coarser: pictures."""
 HEADER_BYTES = 90
 """Of the state, deflated, for each page."""
-TRIES = 16
-"""Pieces that do not fit one after the other; then the rest is left out unseen."""
-MOST_RATIO = 60
-"""No page is deflated by more than this, about: what is larger is not even made."""
+SHARES = 2
+"""Of the room that there is for several records, one takes so many even shares at most, and is coarser if it must."""
+LUCK = 0.6
+"""How much smaller than the guess pages may turn out: what needs more luck is not made."""
 ALIGNED = 8
 
 
@@ -43,6 +46,7 @@ class Shelf:
     taken: set[PageName] = field(default_factory=set)
     coarse: dict[tuple[int, str], int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
+    ratios: dict[str, float] = field(default_factory=dict)
 
     def missing(self, names: Iterable[PageName]) -> list[PageName]:
         """Those that were not taken yet."""
@@ -68,19 +72,20 @@ class Block:
 def take_pictures(shelves: list[Shelf], room: int) -> int:
     """Puts the pictures on the screen into the shelves, as fine as they fit; returns the bytes that they take.
 
-    With what the sliders reach in their records, if that fits at half or a quarter of the resolution; else alone. More
-    than ``room`` when they do not fit however coarse they are: then that is the least.
+    With what the sliders reach in their records, if half of the room is enough for that, at an eighth of the
+    resolution at worst; else alone. More than ``room`` when they do not fit however coarse they are: then that is the
+    least.
     """
-    attempts = [*((True, factor) for factor in FACTORS[:3]), *((False, factor) for factor in FACTORS)]
+    attempts = [*((True, factor) for factor in FACTORS[:-1]), *((False, factor) for factor in FACTORS)]
     size = 0
     for whole, factor in attempts:
         wanted = [_on_screen(shelf, whole=whole) for shelf in shelves]
-        raw = sum(_raw(shelf, names) for shelf, names in zip(shelves, wanted, strict=True)) / factor**2
-        if whole and raw > room * MOST_RATIO:
+        most = room // 2 if whole else room
+        if whole and not all(_may_fit(*pair, factor, most) for pair in zip(shelves, wanted, strict=True)):
             continue
         blocks = [_block(shelf, names, factor, "screen") for shelf, names in zip(shelves, wanted, strict=True)]
         size = sum(block.size for block in blocks if block)
-        if size <= room:
+        if size <= most:
             for shelf, block in zip(shelves, blocks, strict=True):
                 _put(shelf, block)
             break
@@ -91,17 +96,16 @@ def take_the_rest(shelves: list[Shelf], room: int) -> None:
     """Puts in what else the views can reach, the most worth first, as long as there is room."""
     pieces = [(shelf, piece) for shelf in shelves for piece in pieces_of(shelf.catalog, shelf.looks)]
     pieces.sort(key=lambda pair: pair[1].worth)  # stable: the order within a store stays
-    failed = 0
+    left = sum(piece.worth == 0 and bool(shelf.missing(piece.pages)) for shelf, piece in pieces)
     for shelf, piece in pieces:
-        if failed >= TRIES:
-            return
-        block = _fitting(shelf, piece, room)
-        if block is None:
-            failed += bool(shelf.missing(piece.pages))
-            continue
-        failed = 0
-        _put(shelf, block)
-        room -= block.size
+        most = room
+        if piece.worth == 0:
+            most = min(room, room * SHARES // max(1, left))
+            left -= 1
+        block = _fitting(shelf, piece, most)
+        if block is not None:
+            _put(shelf, block)
+            room -= block.size
 
 
 def drop_last(shelves: list[Shelf]) -> bool:
@@ -119,21 +123,36 @@ def _on_screen(shelf: Shelf, *, whole: bool) -> list[PageName]:
     if whole:
         records = {look.record(shelf.catalog) for look in shelf.looks}
         pieces = pieces_of(shelf.catalog, shelf.looks)
-        names += [name for each in pieces if each.record in records and not each.worth for name in each.narrow]
+        names += [name for each in pieces if each.record in records and not each.worth for name in each.pages]
     return list(dict.fromkeys(names))
 
 
 def _fitting(shelf: Shelf, piece: Piece, room: int) -> Block | None:
-    """The piece, or what of it there is room for: of one sample, then coarser; None = nothing."""
-    name = f"{piece.record}.{piece.worth}"
-    attempts = [(piece.pages, 1), *((piece.narrow, factor) for factor in (FACTORS if piece.worth == 0 else (1,)))]
-    for pages, factor in attempts:
-        names = shelf.missing(pages)
-        if names and _raw(shelf, names) / factor**2 <= room * MOST_RATIO:
-            block = _block(shelf, names, factor, name)
+    """The piece, a record's own pictures also coarser where there is no room for all their cells; None = nothing."""
+    names = shelf.missing(piece.pages)
+    for factor in FACTORS if piece.worth == 0 else FACTORS[:1]:
+        if names and _may_fit(shelf, names, factor, room):
+            block = _block(shelf, names, factor, f"{piece.record}.{piece.worth}")
             if block is None or block.size <= room:
                 return block
     return None
+
+
+def _may_fit(shelf: Shelf, names: list[PageName], factor: int, room: int) -> bool:
+    """Whether pages may fit, as far as can be told without making them all.
+
+    Of each kind a page is deflated first, to see by how much.
+    """
+    guess = 0.0
+    for name in names:
+        raw = page_bytes(shelf.catalog, name)
+        if name.kind not in shelf.ratios and raw > 0:
+            probe = _block(shelf, [name], 1, "probe")
+            shelf.ratios[name.kind] = 0.0 if probe is None else len(probe.inlined.text) / raw
+        guess += raw * shelf.ratios.get(name.kind, 0.0) / (factor**2 if name.kind in COARSENED else 1)
+        if guess * LUCK > room:
+            return False
+    return True
 
 
 def _block(shelf: Shelf, names: list[PageName], factor: int, label: str) -> Block | None:
@@ -174,9 +193,10 @@ def _page(shelf: Shelf, name: PageName) -> Page | None:
         return None
     try:
         return shelf.source.page(name.record, name.kind, name.page)
-    except PageRefusedError as error:
+    except Exception as error:  # a replay runs the user's model, which may raise anything: one record of many
         if name.kind in ("frame", "time"):  # then nothing of the record can be had
-            shelf.refused[name.record] = str(error)
+            ours = isinstance(error, MemvizError)
+            shelf.refused[name.record] = str(error) if ours else f"{type(error).__name__}: {error}"
         return None
 
 
@@ -191,7 +211,3 @@ def _coarser(shelf: Shelf, page: Page, factor: int) -> Page:
 def _key(name: PageName) -> tuple[int, str]:
     """What has one geometry: the pages of a kind, and those of a memory over time in any order."""
     return name.record, "time" if name.kind in ORDERED else name.kind
-
-
-def _raw(shelf: Shelf, names: list[PageName]) -> int:
-    return sum(page_bytes(shelf.catalog, name) for name in names)

@@ -6,7 +6,6 @@ In: a filled shelf. Out: the catalog with the records as they are in the page; a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..frames.entries import Catalog, RecordEntry
@@ -70,6 +69,7 @@ def describe(shelf: Shelf, missing: Missing) -> Catalog:
     if not any(look.kinds for look in shelf.looks):  # no view draws anything: none is to say that it lacks a picture
         entries = [{**entry, "frame": None, "sheet": None, "series": None} for entry in entries]
     lacking: dict[str, int] = {}
+    names = _names(shelf.catalog)
     for record, kinds in wanted.items():
         main = next((kind for kind in MAIN if kind in kinds), None)
         there = {kind: _there(shelf, record, kind) for kind in kinds}
@@ -77,12 +77,12 @@ def describe(shelf: Shelf, missing: Missing) -> Catalog:
         if main and not any(there[kind] for kind in kinds if kind in MAIN):
             reason = shelf.refused.get(record, NOT_HERE)
             missing.records += 1
-            missing.lines.append(f"{_name(shelf, record)}: {reason}")
+            missing.lines.append(f"{names[record]}: {reason}")
             entries[record] = _absent(entries[record], reason)
             continue
         entries[record], facts = _in_part(shelf, record, there)
         missing.parts += bool(facts)
-        missing.lines += [f"{_name(shelf, record)}: {fact}" for fact in facts]
+        missing.lines += [f"{names[record]}: {fact}" for fact in facts]
         for kind in kinds:
             if kind not in MAIN and there[kind] < page_count(shelf.catalog["records"][record], kind):
                 lacking[kind] = lacking.get(kind, 0) + 1
@@ -123,13 +123,14 @@ def _in_part(shelf: Shelf, record: int, there: dict[str, int]) -> tuple[RecordEn
     facts = []
     for kind in (kind for kind in MAIN if there.get(kind)):
         if there[kind] < page_count(entry, kind):
-            facts.append("only some of its pictures are in this page, those around the one on the screen")
+            several = entry["extents"].get("sample", 1) > 1
+            facts.append(f"only pictures of {'one sample' if several else 'some positions'} are in this page")
             break
     for kind, count in there.items():
         factor = shelf.coarse.get((record, "time" if kind in ORDERED else kind), 1)
         if count and factor > 1 and kind in COARSENED:
             made, fact = _coarse(made, kind, factor)
-            facts += [fact] if fact and fact not in facts else []
+            facts += [fact] if kind in MAIN and fact and fact not in facts else []
     if facts:
         made = {**made, "message": "; ".join(filter(None, (_without_pooling(made["message"]), *facts)))}
     return made, facts
@@ -141,8 +142,8 @@ def _coarse(entry: RecordEntry, kind: str, factor: int) -> tuple[RecordEntry, st
         return entry, ""
     smaller = coarser_entry(picture, factor)
     fact = f"1 of {smaller['pool_rows']} x {smaller['pool_cols']} cells in this page: largest |x|"
-    if kind == "frame":
-        return {**entry, "frame": smaller}, fact
+    if kind in ("frame", "sheet"):
+        return {**entry, kind: smaller}, fact  # type: ignore[typeddict-item]
     if kind in ORDERED or kind in ("wrote", "reads"):
         memory = {**(entry["memory"] or {}), "time" if kind in ORDERED else kind: smaller}
         return {**entry, "memory": memory}, fact  # type: ignore[typeddict-item]
@@ -155,16 +156,14 @@ def _without_pooling(message: str) -> str:
     return "; ".join(part for part in message.split("; ") if not re.match(r"1 of \d+ x \d+ cells shown", part))
 
 
-def _name(shelf: Shelf, record: int) -> str:
-    """A record's layer, with the step and the call where there are several."""
-    return next(_names(shelf, record), f"record {record}")
-
-
-def _names(shelf: Shelf, record: int) -> Iterator[str]:
-    for layer in shelf.catalog["layers"]:
+def _names(catalog: Catalog) -> dict[int, str]:
+    """Each record's layer, with the step and the call where there are several."""
+    found: dict[int, str] = {}
+    for layer in catalog["layers"]:
         for step, calls in enumerate(layer["records"]):
-            if record in calls:
+            for call, record in enumerate(calls):
                 words = [layer["label"]]
                 words += [f"step {step}"] if len(layer["records"]) > 1 else []
-                words += [f"call {calls.index(record)}"] if len(calls) > 1 else []
-                yield ", ".join(words)
+                words += [f"call {call}"] if len(calls) > 1 else []
+                found.setdefault(record, ", ".join(words))
+    return found

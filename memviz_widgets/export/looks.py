@@ -64,52 +64,55 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Pages of one record that go in together, or not at all. ``narrow``: those of the sample on the screen."""
+    """Pages of one record that go in together, or not at all.
+
+    ``worth``: 0 = its own pictures of the sample on the screen, 1 = those of other samples; then other maps, alike.
+    """
 
     record: int
     worth: int
     pages: tuple[PageName, ...]
-    narrow: tuple[PageName, ...]
 
 
 def pieces_of(catalog: Catalog, looks: list[Look]) -> list[Piece]:
     """Everything that the looks reach, the most worth first.
 
-    That is: the pictures of all records before other maps of them, of these the record on the screen, then those of its
-    memory or module, then those whose values are held, and of these the smallest: so most records are there.
+    That is: the sample on the screen before the others, and the pictures of all records before other maps of them. Of
+    these the record on the screen, then those of its memory or layer, then those whose values are held, and of these
+    the smallest: so most records are there.
     """
     wanted: dict[int, dict[PageKind, Look]] = {}
     for look in looks:
         for record in look.records(catalog):
             for kind in look.kinds:
                 wanted.setdefault(record, {}).setdefault(kind, look)
-    pieces = [piece for record, kinds in wanted.items() for piece in _pieces(catalog, record, kinds, looks)]
+    shown = {look.kinds[0] for look in looks if look.shown}
+    pieces = [piece for record, kinds in wanted.items() for piece in _pieces(catalog, record, kinds, shown)]
     selected = {look.record(catalog) for look in looks}
     near = _near(catalog, selected)
 
     def order(piece: Piece) -> tuple[int, bool, bool, bool, int, int]:
         entry = catalog["records"][piece.record]
         size = sum(page_bytes(catalog, name) for name in piece.pages)
-        here = piece.record not in selected
-        return piece.worth, here, piece.record not in near, entry["on_demand"], size, piece.record
+        elsewhere = piece.record not in selected
+        return piece.worth, elsewhere, piece.record not in near, entry["on_demand"], size, piece.record
 
     return sorted(pieces, key=order)
 
 
-def _pieces(catalog: Catalog, record: int, kinds: dict[PageKind, Look], looks: list[Look]) -> Iterator[Piece]:
-    """The pages of a record by their worth."""
+def _pieces(catalog: Catalog, record: int, kinds: dict[PageKind, Look], shown: set[PageKind]) -> Iterator[Piece]:
+    """The pages of a record by their worth; a kind that is on the screen is worth as much as the record's own."""
     entry = catalog["records"][record]
-    shown = {look.kinds[0] for look in looks if look.shown}
-    by_worth: dict[int, list[PageKind]] = {}
-    for kind in kinds:
-        if kind not in ONLY_NOW and page_count(entry, kind):
-            by_worth.setdefault(0 if kind in shown else WORTH.get(kind, 0), []).append(kind)
-    for worth, same in sorted(by_worth.items()):
-        pages = [PageName(record, kind, page) for kind in same for page in range(page_count(entry, kind))]
-        narrow = [
-            PageName(record, kind, page) for kind in same for page in pages_of_sample(entry, kind, kinds[kind].indices)
-        ]
-        yield Piece(record, worth, tuple(pages), tuple(narrow))
+    by_worth: dict[int, list[PageName]] = {}
+    for kind, look in kinds.items():
+        if kind in ONLY_NOW or not (count := page_count(entry, kind)):
+            continue
+        worth = 0 if kind in shown else 2 * WORTH.get(kind, 0)
+        here = pages_of_sample(entry, kind, look.indices)
+        for page in range(count):
+            by_worth.setdefault(worth + (page not in here), []).append(PageName(record, kind, page))
+    for worth, pages in by_worth.items():
+        yield Piece(record, worth, tuple(pages))
 
 
 def _near(catalog: Catalog, selected: set[int]) -> set[int]:

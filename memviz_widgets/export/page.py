@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from .._version import __version__
-from .inlined import Inlined
+from .inlined import LEVEL, Inlined
 from .scripts import MODULES, bundle, module
 
 STYLE = "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; base-uri 'none'; form-action 'none'"
@@ -46,7 +46,9 @@ def render(content: PageContent) -> str:
     """The page as text. Raises FrontEndError when a script that it needs is not installed."""
     title = html.escape(content.title)
     state = {"models": content.models, "views": list(content.views)}
-    packed = Inlined.of("state", "", json.dumps(state, sort_keys=True, separators=(",", ":"), allow_nan=False).encode())
+    packed = Inlined.of(
+        "state", "", json.dumps(state, sort_keys=True, separators=(",", ":"), allow_nan=False).encode(), LEVEL
+    )
     scripts, loader = _scripts()
     hosts = ['<div class="memviz-frozen-view"></div>' for _ in content.views]
     lines = [
@@ -109,9 +111,9 @@ def _texts() -> tuple[tuple[str, ...], str]:
 @lru_cache(maxsize=1)
 def _scripts() -> tuple[tuple[Inlined, ...], str]:
     scripts, loader = _texts()
-    style = Inlined.of("style", "frozen.css", bundle("frozen.css").encode())
+    style = Inlined.of("style", "frozen.css", bundle("frozen.css").encode(), LEVEL)
     names = ("frozen.js", *MODULES)
-    packed = (Inlined.of("script", name, text.encode()) for name, text in zip(names, scripts, strict=True))
+    packed = (Inlined.of("script", name, text.encode(), LEVEL) for name, text in zip(names, scripts, strict=True))
     return (style, *packed), loader
 
 

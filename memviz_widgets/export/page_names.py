@@ -100,7 +100,7 @@ def page_bytes(catalog: Catalog, name: PageName) -> int:
     if name.kind == "channels":
         return 12 * entry["channels"]
     memory = entry["memory"]
-    if name.kind in ATTENTION_KINDS or memory is None or memory["time"] is None:
+    if name.kind == "histogram" or name.kind in ATTENTION_KINDS or memory is None or memory["time"] is None:
         return HISTOGRAM_BYTES
     units, steps = memory["time"]["full_rows"], memory["time"]["full_cols"]
     cells = {

@@ -128,6 +128,10 @@ class Comparison(Freezable, Synced, VBox):
         self._measured.measure(on_demand=on_demand)
         self._show_measured()
 
+    def settle(self) -> None:
+        """Measure what is held and was not measured yet, which the browser asks for a few records at a time."""
+        self.measure()
+
     def close(self) -> None:
         """Close every widget in kernel and browser. The two caches stay as they are. Again does nothing."""
         if not self._open:

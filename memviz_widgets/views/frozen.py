@@ -20,15 +20,20 @@ from ..export.inlined import Inlined
 from ..export.left_out import Missing, describe
 from ..export.page import PageContent, render
 from .frame_store import FrameStore
-from .frozen_looks import looks_at
+from .frozen_looks import cards_looked_at, looks_at
 from .frozen_widgets import names_of, state_of, widgets_of
+from .memory_card import MemoryCard
 
 STATE_BYTES = "state"
 """Name of the bytes that are no pages of frames: pictures, lines."""
+_KINDS = {"ExplorerTabs": "explore", "ExplorerRow": "explore"}
 
 
 class Freezable:
     """A view that can be saved as a page: its ``save_html``."""
+
+    def settle(self) -> None:
+        """Finish what the browser would ask for bit by bit: a page can ask nobody."""
 
     def save_html(self, path: str | os.PathLike[str], *, budget: object = "5 MB", title: str | None = None) -> Path:
         """Write this view to one HTML file that opens from disk, with no kernel and no network: see `save_html`."""
@@ -76,9 +81,12 @@ def save_html(
 def page_of(views: list[Widget], budget: int, title: str | None) -> str:
     """The text of the page, of at most ``budget`` bytes."""
     widgets = widgets_of(views)
+    for widget in widgets:
+        if isinstance(widget, Freezable):
+            widget.settle()
     names = names_of(widgets)
     shelves = _shelves(widgets)
-    page = _Page(widgets, names, [names[view.model_id] for view in views], title or _title(views), shelves)
+    page = _Page(widgets, names, [names[view.model_id] for view in views], title or _title(views, shelves), shelves)
     overhead = len(page.render().encode())
     least = overhead + take_pictures(list(shelves.values()), budget - overhead)
     if least > budget:
@@ -105,6 +113,8 @@ class _Page:
         shelves: dict[FrameStore, Shelf],
     ) -> None:
         self._widgets, self._names, self._views, self._title, self._shelves = widgets, names, views, title, shelves
+        cards = (widget for widget in widgets if isinstance(widget, MemoryCard))
+        self._cards = {card: card.cards_at(cards_looked_at(card.selection)) for card in cards}
 
     def render(self) -> str:
         missing = Missing()
@@ -123,6 +133,8 @@ class _Page:
 
     def _instead(self, widget: Widget, missing: Missing) -> tuple[dict[str, Any], list[Any]]:
         """Of a store its catalog and pages as they are in the page; of other widgets nothing."""
+        if widget in self._cards:
+            return {"cards": self._cards[widget]}, []
         if not isinstance(widget, FrameStore):
             return {}, []
         shelf = self._shelves.get(widget)
@@ -160,8 +172,13 @@ def _views(views: Any) -> list[Widget]:
     return found
 
 
-def _title(views: list[Widget]) -> str:
-    return ", ".join(dict.fromkeys(type(view).__name__ for view in views))
+def _title(views: list[Widget], shelves: dict[FrameStore, Shelf]) -> str:
+    """What is shown, and of which model: "ActivationExplorer of Sequential"."""
+    models = dict.fromkeys(
+        layer["module_type"] for shelf in shelves.values() for layer in shelf.catalog["layers"] if layer["path"] == ""
+    )
+    names = ", ".join(dict.fromkeys(_KINDS.get(type(view).__name__, type(view).__name__) for view in views))
+    return f"{names} of {', '.join(models)}" if models else names
 
 
 def _write(file: Path, text: str) -> None:

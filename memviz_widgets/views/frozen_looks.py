@@ -12,7 +12,7 @@ from ipywidgets import Widget
 from ..export.looks import Look
 from ..frames.entries import Catalog
 from ..frames.page import PageKind
-from ..selection import AXES, Selection
+from ..selection import AXES, Selection, nearest_calls
 from .attention_layer_link import AttentionLayerLink
 from .cache_entries import CacheEntries
 from .channel_series import ChannelSeries
@@ -42,6 +42,8 @@ DRAWN: dict[type[Widget], tuple[PageKind, ...]] = {
 }
 """Pages that a view draws, beside those of a choice of maps."""
 ORDERED: dict[str, PageKind] = {"index": "time", "timescale": "timescale", "similarity": "similarity"}
+MOST_CARDS = 16
+"""Memory cards of a page, some 0.1 s and 1 KiB each."""
 SCREEN = ("tiles", "heads", "series", "histogram", "channels", "sheet", "units", "retention", "saturation", "entries")
 """Kinds that are on the screen beside the main picture."""
 
@@ -57,6 +59,24 @@ def looks_at(widgets: list[Widget]) -> dict[Selection, Look]:
         if isinstance(selection, Selection):
             by_cursor.setdefault(selection, []).append(widget)
     return {selection: _look(selection, parts) for selection, parts in by_cursor.items()}
+
+
+def cards_looked_at(selection: Selection) -> list[tuple[int, int]]:
+    """Records and samples whose measures may be looked at: of every memory at the cursor's step and call.
+
+    Of the sample on the screen; of the first few memories of the first few samples.
+    """
+    catalog: Catalog = selection.store.catalog
+    places = []
+    for memory in catalog["memories"][:MOST_CARDS]:
+        layer = memory["content"] if memory["content"] >= 0 else memory["layers"][0]
+        calls = nearest_calls(catalog["layers"][layer]["records"], int(selection.step))
+        record = calls[min(int(selection.call), len(calls) - 1)]
+        samples = catalog["records"][record]["extents"].get("sample", 1)
+        shown = min(int(selection.sample), samples - 1)
+        places += [(record, sample) for sample in dict.fromkeys((shown, *range(samples)))]
+    places.sort(key=lambda place: place[1] != int(selection.sample))
+    return places[:MOST_CARDS]
 
 
 def _look(selection: Selection, parts: list[Widget]) -> Look:
