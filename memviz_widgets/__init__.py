@@ -25,6 +25,7 @@ from .views import (
     TensorImage,
     compare,
     explore,
+    save_html,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "memory_candidates",
     "record",
     "register_memory",
+    "save_html",
     "timelapse",
     "unregister_memory",
 ]

@@ -31,6 +31,7 @@ from .comparison_link import ComparisonLink
 from .comparison_readout import ComparisonReadout
 from .explorer import MARGIN, axes_in_use, classed, figure
 from .frame_store import FrameStore
+from .frozen import Freezable
 from .lifecycle import close_all, widgets_below
 from .picture_boards import comparison_board
 from .picture_reading import PictureReader
@@ -55,7 +56,7 @@ RANGE_CHOICES = [
 
 
 @register
-class Comparison(Pictured, Synced, VBox):
+class Comparison(Freezable, Pictured, Synced, VBox):
     """Two recordings A and B, and A - B: ``display(mv.compare(a, b))``. See :func:`compare`.
 
     Attributes:
@@ -130,6 +131,10 @@ class Comparison(Pictured, Synced, VBox):
         self._check_open()
         self._measured.measure(on_demand=on_demand)
         self._show_measured()
+
+    def settle(self) -> None:
+        """Measure what is held and was not measured yet, which the browser asks for a few records at a time."""
+        self.measure()
 
     def close(self) -> None:
         """Close every widget in kernel and browser. The two caches stay as they are. Again does nothing."""

@@ -15,11 +15,12 @@ from ..export.picture_parts import Board, stacked
 from .activation_explorer import ActivationExplorer
 from .attention_explorer import AttentionExplorer
 from .explorer import Explorer, cache_of, classed
+from .frozen import Freezable
 from .memory_explorer import MemoryExplorer
 from .pictured import Pictured
 
 
-class _Explorers(Pictured):
+class _Explorers(Freezable, Pictured):
     """What the two boxes share: the explorers, their cache, their picture, and closing."""
 
     explorers: dict[str, Explorer]

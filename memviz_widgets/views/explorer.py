@@ -21,6 +21,7 @@ from .axis_slider import AxisSlider
 from .channel_series import ChannelSeries
 from .choice_link import ChoiceLink
 from .frame_store import FrameStore
+from .frozen import Freezable
 from .lifecycle import close_all, widgets_below
 from .picture_boards import explorer_board
 from .picture_reading import PictureReader
@@ -35,7 +36,7 @@ OPTIONAL_AXES = ("sample", "step", "call", "head", "query", "key", "slot", "dept
 """Axes whose sliders appear when the cache has a record that needs them."""
 
 
-class Explorer(Pictured, Synced, VBox):
+class Explorer(Freezable, Pictured, Synced, VBox):
     """A box of linked views of one cache. A subclass says what is in it: see ``_compose``."""
 
     selection: Any = Instance(
