@@ -1,6 +1,6 @@
 """Set-up of the front end: a suitable Node, the locked npm packages, the build.
 
-In: js/. Out: memviz_widgets/labextension and memviz_widgets/nbextension.
+In: js/. Out: memviz_widgets/labextension, memviz_widgets/nbextension and memviz_widgets/static.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ BUILT = (
     ROOT / "memviz_widgets/labextension/package.json",
     ROOT / "memviz_widgets/nbextension/index.js",
     ROOT / "memviz_widgets/nbextension/extension.js",
+    ROOT / "memviz_widgets/static/frozen.js",
+    ROOT / "memviz_widgets/static/frozen.css",
+    ROOT / "memviz_widgets/static/loader.js",
 )
 NOT_SOURCES = {"node_modules", "lib", "dist", "tests", "__pycache__"}
 

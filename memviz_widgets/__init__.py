@@ -24,6 +24,7 @@ from .views import (
     TensorImage,
     compare,
     explore,
+    save_html,
 )
 
 __all__ = [
@@ -47,5 +48,6 @@ __all__ = [
     "memory_candidates",
     "record",
     "register_memory",
+    "save_html",
     "unregister_memory",
 ]

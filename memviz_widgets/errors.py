@@ -42,7 +42,7 @@ class DimsError(MemvizError, ValueError):
 
 
 class BudgetError(MemvizError, ValueError):
-    """A byte budget that is not a number of bytes."""
+    """A byte budget that is not a number of bytes, or that is too small for the least that it must hold."""
 
 
 class ForwardError(MemvizError, RuntimeError):
@@ -72,7 +72,15 @@ class SpillError(MemvizError, OSError):
 
 
 class SaveError(MemvizError, OSError):
-    """A capture that cannot be saved where it was asked to: the path is taken, no capture's, or not to be written."""
+    """A capture or page that cannot be saved where it was asked to: the path is taken, no capture's, not writable."""
+
+
+class FrontEndError(MemvizError, RuntimeError):
+    """A built script, ours or bqplot's, that is not where its wheel puts it."""
+
+
+class FrozenError(MemvizError, ValueError):
+    """A view that cannot live in a page without a kernel: a part is closed, or of another package's kind."""
 
 
 class FormatError(MemvizError, ValueError):

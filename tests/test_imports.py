@@ -21,9 +21,9 @@ STAGES = (
     ("analysis",),
     ("zoo",),
     ("frames",),
+    ("export",),
     ("selection",),
     ("views",),
-    ("export",),
     ("__init__",),
 )
 WIDGET_LIBRARIES = {"ipywidgets", "bqplot", "traittypes", "IPython"}

@@ -5,6 +5,8 @@ In: an array with its ranges. Out: the same as bytes.
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -75,6 +77,30 @@ class Page:
     def hi(self) -> memoryview:
         """The bytes of ``highs``."""
         return _bytes_of(self.highs)
+
+
+def page_header(page: Page) -> dict[str, Any]:
+    """What a page is, as JSON: record, kind, page number, dtype of its data, shape (n, rows, cols), sampled, residual.
+
+    A residual that is no finite number, which JSON does not have, is the largest float: never to be trusted.
+    """
+    residual = page.residual
+    if residual is not None and not math.isfinite(residual):
+        residual = sys.float_info.max
+    return {
+        "record": page.record,
+        "kind": page.kind,
+        "page": page.page,
+        "dtype": page.dtype,
+        "shape": list(page.shape),
+        "sampled": page.sampled,
+        "residual": residual,
+    }
+
+
+def page_buffers(page: Page) -> dict[str, memoryview]:
+    """The three buffers of a page in the order of the wire: data, lo (float64), hi (float64)."""
+    return {"data": page.data, "lo": page.lo, "hi": page.hi}
 
 
 def check_page(record: TensorRecord, kind: PageKind, page: int, pages: int) -> None:

@@ -17,6 +17,7 @@ from .comparison_readout import ComparisonReadout
 from .contact_sheet import ContactSheet
 from .explore import explore
 from .frame_store import FrameStore
+from .frozen import save_html
 from .gate_saturation import GateSaturation
 from .head_grid import HeadGrid
 from .health_report import HealthReport
@@ -75,4 +76,5 @@ __all__ = [
     "UnitText",
     "compare",
     "explore",
+    "save_html",
 ]

@@ -30,6 +30,7 @@ from .comparison_link import ComparisonLink
 from .comparison_readout import ComparisonReadout
 from .explorer import MARGIN, axes_in_use, classed, figure
 from .frame_store import FrameStore
+from .frozen import Freezable
 from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
 from .record_line import RecordLine
@@ -51,7 +52,7 @@ RANGE_CHOICES = [
 
 
 @register
-class Comparison(Synced, VBox):
+class Comparison(Freezable, Synced, VBox):
     """Two recordings A and B, and A - B: ``display(mv.compare(a, b))``. See :func:`compare`.
 
     Attributes:
@@ -126,6 +127,10 @@ class Comparison(Synced, VBox):
         self._check_open()
         self._measured.measure(on_demand=on_demand)
         self._show_measured()
+
+    def settle(self) -> None:
+        """Measure what is held and was not measured yet, which the browser asks for a few records at a time."""
+        self.measure()
 
     def close(self) -> None:
         """Close every widget in kernel and browser. The two caches stay as they are. Again does nothing."""

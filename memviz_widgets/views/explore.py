@@ -14,10 +14,11 @@ from ..cache import ActivationCache
 from .activation_explorer import ActivationExplorer
 from .attention_explorer import AttentionExplorer
 from .explorer import Explorer, cache_of, classed
+from .frozen import Freezable
 from .memory_explorer import MemoryExplorer
 
 
-class _Explorers:
+class _Explorers(Freezable):
     """What the two boxes share: the explorers, their cache, and closing."""
 
     explorers: dict[str, Explorer]

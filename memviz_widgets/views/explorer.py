@@ -20,6 +20,7 @@ from .axis_slider import AxisSlider
 from .channel_series import ChannelSeries
 from .choice_link import ChoiceLink
 from .frame_store import FrameStore
+from .frozen import Freezable
 from .layer_picker import LayerPicker
 from .lifecycle import close_all, widgets_below
 from .sharing import join, leave
@@ -31,7 +32,7 @@ OPTIONAL_AXES = ("sample", "step", "call", "head", "query", "key", "slot", "dept
 """Axes whose sliders appear when the cache has a record that needs them."""
 
 
-class Explorer(Synced, VBox):
+class Explorer(Freezable, Synced, VBox):
     """A box of linked views of one cache. A subclass says what is in it: see ``_compose``."""
 
     selection: Any = Instance(

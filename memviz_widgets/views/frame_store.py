@@ -6,17 +6,16 @@ exact values of single cells. The browser's end (js/src/frame_store.ts) decides 
 
 from __future__ import annotations
 
-import math
-import sys
 from typing import Any
 
 from ipywidgets import Widget, register
 from traitlets import Dict, Int, List, Unicode
 
 from ..cache.recorded_cache import RecordedCache
-from ..errors import MemvizError
+from ..errors import ClosedError, MemvizError
 from ..frames.catalog import build_catalog
-from ..frames.pages import Page, PageSource
+from ..frames.page import page_buffers, page_header
+from ..frames.pages import PageSource
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 
 MOST_NOTICES = 3
@@ -62,6 +61,17 @@ class FrameStore(Synced, Widget):
         if self._source is not None:
             self._source.close()
         super().close()
+
+    @property
+    def source(self) -> PageSource:
+        """Where the pages come from.
+
+        Raises:
+            ClosedError: after ``close()``.
+        """
+        if self._source is None or self.comm is None:
+            raise ClosedError("the store of these views is closed; show the recording again.")
+        return self._source
 
     def __repr__(self) -> str:
         return f"FrameStore({len(self.catalog.get('records', ()))} records)"
@@ -113,30 +123,6 @@ def capture_notice(cache: RecordedCache) -> str:
     more = len(sentences) - MOST_NOTICES
     rest = [f"and {more} more: see cache.remarks and cache.opaque"] if more > 0 else []
     return "\n".join([*sentences[:MOST_NOTICES], *rest])
-
-
-def page_header(page: Page) -> dict[str, Any]:
-    """What a page is, as JSON: record, kind, page number, dtype of its data, shape (n, rows, cols), sampled, residual.
-
-    A residual that is no finite number, which JSON does not have, is the largest float: never to be trusted.
-    """
-    residual = page.residual
-    if residual is not None and not math.isfinite(residual):
-        residual = sys.float_info.max
-    return {
-        "record": page.record,
-        "kind": page.kind,
-        "page": page.page,
-        "dtype": page.dtype,
-        "shape": list(page.shape),
-        "sampled": page.sampled,
-        "residual": residual,
-    }
-
-
-def page_buffers(page: Page) -> dict[str, memoryview]:
-    """The three buffers of a page in the order of the wire: data, lo (float64), hi (float64)."""
-    return {"data": page.data, "lo": page.lo, "hi": page.hi}
 
 
 def first_pages(source: PageSource, catalog: Any) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ In: a cache, wishes from the browser (custom messages). Out: cards, one per memo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ipywidgets import DOMWidget, Widget, register, widget_serialization
@@ -79,6 +80,18 @@ class MemoryCard(Synced, DOMWidget):
         self._remember(f"{record}/{sample}", card)
         return card
 
+    def cards_at(self, places: Iterable[tuple[int, int]]) -> dict[str, Any]:
+        """The cards that are known, and those of these records and samples, without what takes long; sends nothing."""
+        found = dict(self.cards)
+        for record, sample in places:
+            key = f"{record}/{sample}"
+            if key not in found and self._cache is not None:
+                try:
+                    found[key] = dict(build_card(self._cache, record, sample, patient=False))
+                except MemvizError as error:
+                    found[key] = _failed(error)
+        return found
+
     def _remember(self, key: str, card: dict[str, Any]) -> None:
         others = [(name, known) for name, known in self.cards.items() if name != key]
         self.cards = dict([*others[max(0, len(others) + 1 - MOST_CARDS) :], (key, card)])
@@ -92,8 +105,12 @@ class MemoryCard(Synced, DOMWidget):
             self.measure(record, sample, patient=bool(content.get("patient")))
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
             text = str(error) if isinstance(error, MemvizError) else f"{type(error).__name__}: {error}"
-            known = {"title": "", "rows": [], "absent": [], "offers": []}
-            self._remember(f"{record}/{sample}", {**known, "problems": [text]})
+            self._remember(f"{record}/{sample}", _failed(text))
             if not isinstance(error, MemvizError):
                 self.selection.store.problem = text
         self.send({"type": "done", "record": record, "sample": sample})  # also where the card is as it was
+
+
+def _failed(reason: str | MemvizError) -> dict[str, Any]:
+    """The card of what cannot be measured."""
+    return {"title": "", "rows": [], "absent": [], "offers": [], "problems": [str(reason)]}
