@@ -165,9 +165,9 @@ def _shelves(widgets: list[Widget]) -> dict[FrameStore, Shelf]:
 def _views(views: Any) -> list[Widget]:
     found = [views] if isinstance(views, Widget) else views
     found = list(found) if isinstance(found, Iterable) and not isinstance(found, str) else [found]
-    wrong = next((each for each in found if not isinstance(each, Widget)), None)
-    if wrong is not None or not found:
-        what = "no view" if not found else f"a {type(wrong).__name__}"
+    wrong = [each for each in found if not isinstance(each, Widget)]
+    if wrong or not found:
+        what = f"a {type(wrong[0]).__name__}" if wrong else "no view"
         raise SourceError(f"views has {what}; expected a view or a list of them, as in save_html([a, b], path).")
     return found
 
