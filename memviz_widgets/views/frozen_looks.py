@@ -25,6 +25,7 @@ from .memory_choice import MEMORY_MAPS, MemoryChoice
 from .memory_link import MemoryLink
 from .memory_panels import MemoryPanels
 from .picture_choice import PICTURE_KINDS, PictureChoice
+from .quiz_form import QuizForm
 from .retention_lines import RetentionLines
 from .tensor_image import TensorImage
 from .unit_text import UnitText
@@ -58,6 +59,9 @@ def looks_at(widgets: list[Widget]) -> dict[Selection, Look]:
         selection = getattr(followed, "selection", None)
         if isinstance(selection, Selection):
             by_cursor.setdefault(selection, []).append(widget)
+    for form in widgets:
+        if isinstance(form, QuizForm):  # what is hidden is shown there once it is revealed
+            by_cursor[form.ahead] = by_cursor[form.selection]
     return {selection: _look(selection, parts) for selection, parts in by_cursor.items()}
 
 

@@ -15,6 +15,7 @@ from ..errors import ClosedError, QuizError
 from ..selection import AXES, Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 from .attention_explorer import AttentionExplorer
+from .frozen import Freezable
 from .lifecycle import close_all
 from .memory_explorer import MemoryExplorer
 from .quiz_fields import quiz_fields
@@ -22,7 +23,7 @@ from .quiz_form import QuizForm
 
 
 @register
-class Quiz(Synced, VBox):
+class Quiz(Freezable, Synced, VBox):
     """Predict, then reveal: ``mv.Quiz(explorer, "Which channel answers to vertical strokes?", {"channel": 20})``.
 
     The view is hidden until the student has chosen and pressed "check". Then it is shown at the answer, with the

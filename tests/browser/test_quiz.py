@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Locator, expect
+import torch
+from playwright.sync_api import Browser, Locator, expect
+from torch import nn
+
+import memviz_widgets as mv
 
 from .jupyter_lab import Notebook
 from .reference import automatic, pixels_of
@@ -126,6 +131,37 @@ def test_it_works_in_a_page_without_a_kernel(notebook: Notebook) -> None:
     np.testing.assert_array_equal(notebook.pixels(), expected)
     page.get_by_role("button", name="try again").click()
     expect(veiled(notebook)).to_have_css("opacity", "0")
+
+
+def test_it_works_in_a_frozen_page(browser: Browser, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    explorer = mv.ActivationExplorer(nn.Sequential(nn.Conv2d(1, 6, 3), nn.Conv2d(6, 5, 3)), torch.randn(1, 1, 16, 16))
+    quiz = mv.Quiz(explorer, "Which channel of layer 1?", {"layer": "1", "channel": 4}, explanation="Because.")
+    file = quiz.save_html(tmp_path / "quiz.html")
+    layer = explorer.cache["1"].numpy()
+    quiz.close()
+    explorer.close()
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.goto(file.as_uri())
+    notebook = Notebook(page, "", tmp_path)
+    expect(veiled(notebook)).to_have_attribute("inert", "", timeout=30_000)
+    expect(veiled(notebook)).to_have_css("opacity", "0")
+    form = page.locator(".memviz-quiz-form")
+    for axis, position in (("layer", "1"), ("channel", "4")):
+        form.get_by_role("group", name=f"Which {axis}?").get_by_role("radio", name=position).check()
+    form.get_by_role("button", name="check").click()
+    expect(form.get_by_role("status")).to_contain_text("Right:")
+    expect(form).to_contain_text("Because.")
+    notebook.wait_painted(1, 4)
+    np.testing.assert_array_equal(notebook.pixels(), pixels_of(layer[0, 4], *automatic(layer)))
+    form.get_by_role("button", name="try again").click()
+    expect(veiled(notebook)).to_have_css("opacity", "0")
+    context.close()
+    assert not problems
 
 
 def test_keys_are_enough_and_it_hides_all_tabs_of_explore(open_notebook: Callable[..., Notebook]) -> None:

@@ -14,6 +14,8 @@ from torch import nn
 
 import memviz_widgets as mv
 from memviz_widgets.errors import ClosedError, QuizError, SelectionError
+from memviz_widgets.views.frozen_looks import looks_at
+from memviz_widgets.views.frozen_widgets import widgets_of
 from memviz_widgets.views.quiz_fields import MOST_LISTED
 
 from .test_attention_explorer import Attends
@@ -166,6 +168,16 @@ def test_it_takes_the_box_of_explore_and_a_report(ask: Ask) -> None:
     box = mv.explore(cache)
     assert field(ask(box, {"layer": "layers.0 attention"}))["size"] == len(box.selection.store.catalog["layers"])
     ask(mv.HealthReport(cache), {"layer": 1})
+
+
+def test_a_frozen_page_takes_the_answer_as_if_it_were_on_the_screen(ask: Ask, wide: mv.ActivationExplorer) -> None:
+    quiz = ask(wide, {"layer": "1", "channel": 2})
+    catalog = wide.selection.store.catalog
+    looks = looks_at(widgets_of([quiz]))
+    here, there = (looks[cursor].picture(catalog) for cursor in (quiz.selection, quiz.form.ahead))
+    kinds = [name.kind for name in here]
+    assert "frame" in kinds and kinds == [name.kind for name in there]
+    assert ({name.record for name in here}, {name.record for name in there}) == ({0}, {1})
 
 
 @pytest.mark.parametrize(
