@@ -148,7 +148,8 @@ def test_the_pictures_of_a_comparison_have_the_pixels_of_the_screen(open_noteboo
     canvases = notebook.page.locator("canvas.memviz-image")
     expect(canvases).to_have_count(3)
     notebook.execute("explorer.selection.channel = 2")
-    until, found = time.monotonic() + SETTLE_S, []
+    until = time.monotonic() + SETTLE_S
+    found: list[list[tuple[int, int]]] = []
     while [len(places) for places in found] != [1, 1, 1] and time.monotonic() < until:
         notebook.page.wait_for_timeout(200)
         assert notebook.execute("explorer.save_png('now.png', scale=1)") == ""
