@@ -43,7 +43,9 @@ export class RecallCurvesModel extends DrawnModel<RecallCurvesState> {
     this.pointed = null;
     this.frame = 0;
     this.listenTo(this, 'change:curves change:over', () => this.feedSoon());
+    this.listenTo(this, 'change:failure', () => this.goToFailure());
     this.listenTo(this, 'change:dots', () => this.listenToDots());
+    this.goToFailure();
     this.listenToDots();
     this.feedSoon();
   }
@@ -86,6 +88,15 @@ export class RecallCurvesModel extends DrawnModel<RecallCurvesState> {
     }
     this.send({ type: 'open', model: place.model, over: curve.over, value: dot.value }, {});
     return true;
+  }
+
+  /** The run that is shown is one of this point. */
+  private goToFailure(): void {
+    const { model, over, value } = this.trait('failure');
+    const place = over === this.curve?.over ? (this.curve?.values.indexOf(value ?? NaN) ?? -1) : -1;
+    if (model !== undefined && place >= 0) {
+      this.moveTo({ model, place });
+    }
   }
 
   private moved(): void {

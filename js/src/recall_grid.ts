@@ -64,7 +64,7 @@ export class RecallGrid {
 
   private make(curve: RecallCurve, models: readonly ModelMark[]): void {
     this.table.setAttribute('aria-label', `accuracy by ${curve.text}`);
-    const head = line(element('th', 'memviz-recall-corner', curve.text), 'columnheader');
+    const head = line(element('th', 'memviz-recall-corner', curve.over), 'columnheader');
     head.append(...curve.values.map((value) => role(element('th', '', approximately(value)), 'columnheader')));
     this.cells = [];
     const rows = models.map((mark, model) => {
@@ -114,6 +114,7 @@ export class RecallGrid {
 /** A row header: the shape and colour of the curve, and the name. */
 export function nameCell({ name, color, marker }: ModelMark): HTMLTableCellElement {
   const cell = element('th', 'memviz-recall-name');
+  cell.title = name; // a long one is cut
   const glyph = element('span', 'memviz-recall-glyph', GLYPHS[marker] ?? '●');
   glyph.style.color = color;
   glyph.setAttribute('aria-hidden', 'true');

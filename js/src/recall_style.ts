@@ -26,7 +26,8 @@ export const RECALL_STYLE = `
 .memviz-view .memviz-recall-grid tr:first-child > *, .memviz-view .memviz-recall-table thead th {
   color: var(--memviz-muted); font-weight: 400;
 }
-.memviz-view .memviz-recall-name { min-width: 6em; font-weight: 600; }
+.memviz-recall .memviz-recall-name { min-width: 5em; font-weight: 600; }
+.memviz-view :is(.memviz-recall-grid, .memviz-recall-table) .memviz-recall-name { max-width: 18em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .memviz-recall-glyph { display: inline-block; width: 1.5em; }
 .memviz-view .memviz-recall-grid .memviz-recall-cell[data-state='wrong'] { cursor: pointer; text-decoration: underline dotted; text-underline-offset: 3px; }
 .memviz-view .memviz-recall-grid .memviz-recall-cell[data-state='waiting'] { color: var(--memviz-muted); }

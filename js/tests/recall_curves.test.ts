@@ -72,7 +72,7 @@ describe('the marks', () => {
 describe('the grid', () => {
   it('has each accuracy in words', () => {
     const { el } = lab();
-    expect(texts(el, '.memviz-recall-grid tr:first-child th')).toEqual(['delay (steps)', '0', '5', '20']);
+    expect(texts(el, '.memviz-recall-grid tr:first-child th')).toEqual(['delay', '0', '5', '20']);
     expect(texts(el, '.memviz-recall-cell')).toEqual(['100 %', '100 %', '50 %', '100 %', '25 %', 'failed']);
     expect(cells(el).map((cell) => cell.dataset.state)).toEqual(['right', 'right', 'wrong', 'right', 'wrong', 'failed']);
   });
@@ -166,6 +166,15 @@ describe('a run that failed', () => {
       ['asked', 'step 3: the answer is asked here'],
     ]);
     expect(texts(el, '.memviz-recall-verdict, .memviz-recall-sentences li')).toEqual(['What became of it: decayed', ...FAILURE.sentences]);
+  });
+
+  it('has the cursor at its point', async () => {
+    const { ring, model } = lab({ failure: { ...FAILURE, value: 20, model: 0 } });
+    await nextFrame();
+    expect(xy(ring)).toEqual([[20], [0.5]]);
+    model.set('failure', FAILURE);
+    await nextFrame();
+    expect(xy(ring)).toEqual([[5], [0.25]]);
   });
 
   it('is hidden before there is one, and says where nothing is known', async () => {

@@ -91,12 +91,10 @@ def comparison_board(
         view_of(cursor, None, mapping, reader) for cursor, mapping, reader in zip(cursors, colors, readers, strict=True)
     )
     span = _common_range(lead, other)
-    ends = finite_ends(frame_range(difference.read)[:1], frame_range(difference.read)[1:])
-    apart = around_zero(ends) if difference.colors.mode == "symmetric" else None
     beside = (
         map_part(lead, names[0], span, BESIDE_PX),
         map_part(other, names[1], span, BESIDE_PX),
-        map_part(difference, names[2], apart, BESIDE_PX),
+        map_part(difference, names[2], most=BESIDE_PX),
     )
     facts = [
         f"{name}: {record_facts(view.shown.place.record)}"

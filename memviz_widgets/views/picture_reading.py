@@ -15,7 +15,7 @@ from ..errors import MemvizError
 from ..export.picture_parts import CodedFrame
 from ..frames.page import Page
 from ..frames.shown import PROVENANCE, Cursor, ShownMap, index_along
-from ..frames.shown_colors import Ends, finite_ends
+from ..frames.shown_colors import Ends, finite_ends, union
 from ..selection import AXES, Selection
 
 NOT_DRAWN = (
@@ -60,7 +60,7 @@ class PictureReader:
         except MemvizError as error:
             return ReadFrame(None, absence=str(error))
         frame = CodedFrame(page.cells[within], float(page.lows[within]), float(page.highs[within]))
-        return ReadFrame(frame, finite_ends(page.lows, page.highs))
+        return ReadFrame(frame, union([finite_ends(page.lows, page.highs), self._counted(shown)]))
 
     def tiles(self, shown: ShownMap, flats: Sequence[int]) -> tuple[CodedFrame, ...]:
         """Several frames of the pages of a map; () when they cannot be had, or that takes long and nobody asked."""
@@ -83,6 +83,17 @@ class PictureReader:
         samples = next((axis["size"] for axis in shown.picture["axes"] if axis["trait"] == "sample"), 1)
         page: Page = self.store.page(shown.place.index, "units", index_along(cursor, "sample", samples))
         return tuple(int(unit) for unit in page.cells[line, 0])
+
+    def _counted(self, shown: ShownMap) -> Ends:
+        """Range over which the histogram beside the screen's map is counted, of a record without statistics."""
+        assert shown.place is not None
+        if self.held_only or shown.place.record["stats"] or shown.place.record["attention"] or shown.kind != "frame":
+            return None, None
+        try:
+            page: Page = self.store.page(shown.place.index, "histogram", 0)
+        except MemvizError:
+            return None, None
+        return finite_ends(page.lows, page.highs)
 
     def _is_cheap(self, shown: ShownMap) -> bool:
         assert shown.place is not None and shown.picture is not None

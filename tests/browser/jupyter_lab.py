@@ -173,9 +173,9 @@ class Notebook:
         """The data-* attributes of the heatmap's canvas: record, frame, state, painted."""
         return dict(self.page.eval_on_selector("canvas.memviz-image", "c => ({...c.dataset})"))
 
-    def pixels(self) -> npt.NDArray[np.uint8]:
-        """RGBA of the heatmap's canvas, (rows, cols, 4) uint8."""
-        address = str(self.page.eval_on_selector("canvas.memviz-image", "c => c.toDataURL('image/png')"))
+    def pixels(self, number: int = 0) -> npt.NDArray[np.uint8]:
+        """RGBA of the heatmap's canvas, (rows, cols, 4) uint8; ``number``: which of several."""
+        address = str(self.page.locator("canvas.memviz-image").nth(number).evaluate("c => c.toDataURL('image/png')"))
         picture = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
         return np.array(picture.convert("RGBA"), np.uint8)
 

@@ -29,6 +29,13 @@ words = "the cat sat on the mat".split()
 with torch.no_grad():
     explorer = mv.MemoryExplorer(torch.nn.LSTM(3, 8, batch_first=True), torch.randn(1, 6, 3), tokens=words)
 explorer"""
+COMPARISON = """torch.manual_seed(0)
+model, x = torch.nn.Conv2d(1, 4, 3), torch.randn(2, 1, 14, 14)
+a = mv.ActivationCache.capture(model, x)
+with torch.no_grad():
+    model.weight[2] += 0.3
+explorer = mv.compare(a, mv.ActivationCache.capture(model, x))
+explorer"""
 # What is set in the kernel, one after another.
 STATES = {
     "activations": (
@@ -134,3 +141,18 @@ def test_without_a_kernel_the_button_says_so(open_notebook: Callable[..., Notebo
     notebook.wait_ready()
     expect(button).to_be_disabled(timeout=30_000)
     expect(button).to_have_attribute("title", "saving needs a running kernel: run the notebook")
+
+
+def test_the_pictures_of_a_comparison_have_the_pixels_of_the_screen(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(COMPARISON)
+    canvases = notebook.page.locator("canvas.memviz-image")
+    expect(canvases).to_have_count(3)
+    notebook.execute("explorer.selection.channel = 2")
+    until = time.monotonic() + SETTLE_S
+    found: list[list[tuple[int, int]]] = []
+    while [len(places) for places in found] != [1, 1, 1] and time.monotonic() < until:
+        notebook.page.wait_for_timeout(200)
+        assert notebook.execute("explorer.save_png('now.png', scale=1)") == ""
+        png = (notebook.root / "now.png").read_bytes()
+        found = [places_of(png, notebook.pixels(number)[..., :3], 23, 23) for number in range(3)]  # 280 pixels / 12
+    assert [len(places) for places in found] == [1, 1, 1]

@@ -228,7 +228,7 @@ def test_two_recordings_share_a_range_and_their_difference_has_its_own(
     reach = max(float(cache["0"].abs().max()) for cache in (a, b))
     sides = [matrix(cache["0"][0, 2]) for cache in (a, b)]
     apart = matrix(a["0"][0, 2] - b["0"][0, 2])
-    largest = float(np.abs(apart).max())
+    largest = float((a["0"] - b["0"]).abs().max())  # of the layer: as far as the bar beside it counts
     found = [places_of(png, reference(side, (-reach, reach), "vik"), 47, 47) for side in sides]  # 280 pixels / 6
     found.append(places_of(png, reference(apart, (-largest, largest), "vik"), 47, 47))
     assert [len(places) for places in found] == [1, 1, 1]
