@@ -28,6 +28,13 @@ DATA = f"{STEM}.data/data"
 LAB = f"{DATA}/share/jupyter/labextensions/memviz-widgets"
 CLASSIC = f"{DATA}/share/jupyter/nbextensions/memviz-widgets"
 
+# Our package from the wheel, all others from this environment.
+SAVE_A_PAGE = """import sys; sys.path += {sites}
+import memviz_widgets, torch
+assert memviz_widgets.__file__.startswith(sys.prefix), memviz_widgets.__file__
+explorer = memviz_widgets.ActivationExplorer(torch.nn.Linear(2, 2), torch.ones(1, 2))
+print(explorer.save_html("page.html").stat().st_size)"""
+
 
 def run(*words: str | Path, cwd: Path = ROOT, path: str | None = None) -> str:
     """Run a command; returns what it printed. ``path`` replaces PATH."""
@@ -97,6 +104,12 @@ def test_wheel_carries_the_package_data(wheel: zipfile.ZipFile) -> None:
     assert len(json.loads(wheel.read("memviz_widgets/frames/colormaps.json"))["viridis"]) == 256
 
 
+def test_wheel_carries_the_bundle_of_pages(wheel: zipfile.ZipFile) -> None:
+    assert b"memvizFrozen" in wheel.read("memviz_widgets/static/frozen.js")
+    assert b"--jp-layout-color0" in wheel.read("memviz_widgets/static/frozen.css")
+    assert b"deflate-raw" in wheel.read("memviz_widgets/static/loader.js")
+
+
 def test_wheel_carries_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "memviz_widgets").rglob("*.py")}
     inside = {name for name in wheel.namelist() if name.startswith("memviz_widgets/")}
@@ -106,7 +119,8 @@ def test_wheel_carries_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> 
 
 
 def test_sdist_has_sources_and_bundles_and_no_environment(unpacked: Path) -> None:
-    for name in ("js/package-lock.json", "js/src/version.ts", "memviz_widgets/nbextension/index.js", "LICENSE"):
+    built = ("memviz_widgets/nbextension/index.js", "memviz_widgets/static/frozen.js")
+    for name in ("js/package-lock.json", "js/src/version.ts", "js/frozen.css", *built, "LICENSE"):
         assert (unpacked / name).is_file(), name
     assert (unpacked / BUILT.relative_to(ROOT)).is_file()
     folders = {part for path in unpacked.rglob("*") for part in path.relative_to(unpacked).parts}
@@ -129,6 +143,16 @@ def test_installed_wheel_is_found_by_jupyterlab(wheel_path: Path, tmp_path: Path
     assert found["memviz-widgets"]["version"] == __version__
     assert (tmp_path / "share/jupyter/nbextensions/memviz-widgets/extension.js").is_file()
     assert (tmp_path / "etc/jupyter/nbconfig/notebook.d/memviz-widgets.json").is_file()
+    page = subprocess.run(
+        [python, "-c", SAVE_A_PAGE.format(sites=[site for site in sys.path if site.endswith("-packages")])],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert page.returncode == 0, page.stderr
+    assert int(page.stdout) > 100_000  # with the scripts from where the wheel put them
     ask = "from importlib.metadata import version; print(version('memviz_widgets'))"
     assert run(python, "-c", ask).strip() == __version__
 

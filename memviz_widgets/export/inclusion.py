@@ -5,6 +5,7 @@ In: stores of pages with what is looked at in them, room in bytes. Out: the same
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,14 +30,18 @@ HEADER_BYTES = 90
 """Of the state, deflated, for each page."""
 SHARES = 2
 """Of the room that there is for several records, one takes so many even shares at most, and is coarser if it must."""
-LUCK = 0.6
+LUCK = 0.8
 """How much smaller than the guess pages may turn out: what needs more luck is not made."""
 ALIGNED = 8
 
 
 @dataclass(slots=True)
 class Shelf:
-    """The pages of one store: where they come from, what is looked at, what was taken. ``name``: that of its blobs."""
+    """The pages of one store: where they come from, what is looked at, what was taken.
+
+    ``name``: that of its blobs. ``coarse``: by how much pages of a record and kind were made coarser. ``refused``: why
+    a record cannot be had. ``ratios``, ``bias``: how well pages deflate, by kind, and how far that was off so far.
+    """
 
     name: str
     source: PageSource
@@ -47,6 +52,7 @@ class Shelf:
     coarse: dict[tuple[int, str], int] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     ratios: dict[str, float] = field(default_factory=dict)
+    bias: float = 1.0
 
     def missing(self, names: Iterable[PageName]) -> list[PageName]:
         """Those that were not taken yet."""
@@ -96,16 +102,12 @@ def take_the_rest(shelves: list[Shelf], room: int) -> None:
     """Puts in what else the views can reach, the most worth first, as long as there is room."""
     pieces = [(shelf, piece) for shelf in shelves for piece in pieces_of(shelf.catalog, shelf.looks)]
     pieces.sort(key=lambda pair: pair[1].worth)  # stable: the order within a store stays
-    left = sum(piece.worth == 0 and bool(shelf.missing(piece.pages)) for shelf, piece in pieces)
-    for shelf, piece in pieces:
-        most = room
-        if piece.worth == 0:
-            most = min(room, room * SHARES // max(1, left))
-            left -= 1
-        block = _fitting(shelf, piece, most)
-        if block is not None:
-            _put(shelf, block)
-            room -= block.size
+    own = [pair for pair in pieces if pair[1].worth == 0]
+    share = room * SHARES // max(1, len(own))
+    for shelf, piece in own:
+        room -= _take(shelf, piece, min(room, share))
+    for shelf, piece in pieces:  # those that are larger than their share, and the others
+        room -= _take(shelf, piece, room)
 
 
 def drop_last(shelves: list[Shelf]) -> bool:
@@ -127,32 +129,49 @@ def _on_screen(shelf: Shelf, *, whole: bool) -> list[PageName]:
     return list(dict.fromkeys(names))
 
 
+def _take(shelf: Shelf, piece: Piece, room: int) -> int:
+    """Puts in what of a piece there is room for; returns its bytes."""
+    block = _fitting(shelf, piece, room)
+    _put(shelf, block)
+    return block.size if block else 0
+
+
 def _fitting(shelf: Shelf, piece: Piece, room: int) -> Block | None:
     """The piece, a record's own pictures also coarser where there is no room for all their cells; None = nothing."""
     names = shelf.missing(piece.pages)
     for factor in FACTORS if piece.worth == 0 else FACTORS[:1]:
-        if names and _may_fit(shelf, names, factor, room):
-            block = _block(shelf, names, factor, f"{piece.record}.{piece.worth}")
-            if block is None or block.size <= room:
-                return block
+        if not names or not _may_fit(shelf, names, factor, room):
+            continue
+        block = _block(shelf, names, factor, f"{piece.record}.{piece.worth}")
+        if block is None:
+            return None
+        # Guessing is by kind, and not every record deflates alike: learn from how this one turned out.
+        shelf.bias = (shelf.bias + block.size / max(1.0, _guess(shelf, names, factor, math.inf))) / 2
+        if block.size <= room:
+            return block
     return None
 
 
 def _may_fit(shelf: Shelf, names: list[PageName], factor: int, room: int) -> bool:
-    """Whether pages may fit, as far as can be told without making them all.
+    """Whether pages may fit, as far as can be told without making them: what is far too large is not made."""
+    return _guess(shelf, names, factor, room / shelf.bias / LUCK) * shelf.bias * LUCK <= room
+
+
+def _guess(shelf: Shelf, names: list[PageName], factor: int, enough: float) -> float:
+    """Bytes that pages take, about; counted until it is more than ``enough``.
 
     Of each kind a page is deflated first, to see by how much.
     """
-    guess = 0.0
+    size = 0.0
     for name in names:
         raw = page_bytes(shelf.catalog, name)
         if name.kind not in shelf.ratios and raw > 0:
             probe = _block(shelf, [name], 1, "probe")
             shelf.ratios[name.kind] = 0.0 if probe is None else len(probe.inlined.text) / raw
-        guess += raw * shelf.ratios.get(name.kind, 0.0) / (factor**2 if name.kind in COARSENED else 1)
-        if guess * LUCK > room:
-            return False
-    return True
+        size += raw * shelf.ratios.get(name.kind, 0.0) / math.prod(_factors(shelf, name, factor))
+        if size > enough:
+            break
+    return size
 
 
 def _block(shelf: Shelf, names: list[PageName], factor: int, label: str) -> Block | None:
@@ -164,9 +183,10 @@ def _block(shelf: Shelf, names: list[PageName], factor: int, label: str) -> Bloc
         if page is None:
             continue
         key = _key(name)
-        by = shelf.coarse.get(key, factor) if name.kind in COARSENED else 1
-        page = _coarser(shelf, page, by)
-        coarse[key] = by
+        coarse[key] = shelf.coarse.get(key, factor) if name.kind in COARSENED else 1
+        by = _factors(shelf, name, factor)
+        if by != (1, 1):
+            page = coarser(page, by, zero_coded=zero_coded(shelf.catalog["records"][name.record], name.kind))
         places = []
         for field_name, view in page_buffers(page).items():
             data += bytes(-len(data) % ALIGNED)
@@ -200,12 +220,12 @@ def _page(shelf: Shelf, name: PageName) -> Page | None:
         return None
 
 
-def _coarser(shelf: Shelf, page: Page, factor: int) -> Page:
-    entry = shelf.catalog["records"][page.record]
-    picture = geometry(entry, page.kind)
-    if factor == 1 or picture is None:
-        return page
-    return coarser(page, factors(picture, factor), zero_coded=zero_coded(entry, page.kind))
+def _factors(shelf: Shelf, name: PageName, factor: int) -> tuple[int, int]:
+    """By how much the rows and columns of a page's pictures shrink."""
+    picture = geometry(shelf.catalog["records"][name.record], name.kind)
+    if picture is None or name.kind not in COARSENED:
+        return 1, 1
+    return factors(picture, shelf.coarse.get(_key(name), factor))
 
 
 def _key(name: PageName) -> tuple[int, str]:

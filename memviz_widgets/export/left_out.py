@@ -26,11 +26,11 @@ MAP_WORDS = {
     "max": "maps of the largest of all heads",
     "difference": "maps of a head minus another",
     "rollout": "maps of attention rollout",
-    "flow": "maps of attention flow but the one on the screen",
+    "flow": "maps of attention flow",
     "timescale": "units ordered by timescale",
     "similarity": "units ordered by similarity",
     "wrote": "maps of who wrote what is held",
-    "wrote_unit": "maps of who wrote what one unit holds, but the one on the screen",
+    "wrote_unit": "maps of who wrote what one unit holds",
     "reads": "maps of who wrote what is read",
     "units": "measures of the units",
     "saturation": "saturation of gates",
@@ -40,6 +40,8 @@ MAP_WORDS = {
 MAIN = ("frame", "time")
 """Kinds without which a record counts as left out."""
 MOST_LINES = 400
+FEW_LINES = 2
+"""So many stand in the headline itself, where no record is missing."""
 NOT_HERE = "not in this page, for which it is too large"
 
 
@@ -56,10 +58,11 @@ class Missing:
     def headline(self) -> str:
         """How much is missing, in words; "" = nothing."""
         found = [
-            f"{self.records:,} of {self.of:,} records" if self.records else "",
-            f"parts of {self.parts:,} records" if self.parts else "",
+            f"{self.records:,} of {_records(self.of)}" if self.records else "",
+            f"parts of {_records(self.parts)}" if self.parts else "",
         ]
-        return " and ".join(filter(None, found)) or ("some maps" if self.lines else "")
+        few = "; ".join(self.lines) if len(self.lines) <= FEW_LINES else "some maps"
+        return " and ".join(filter(None, found)) or few
 
 
 def describe(shelf: Shelf, missing: Missing) -> Catalog:
@@ -68,7 +71,7 @@ def describe(shelf: Shelf, missing: Missing) -> Catalog:
     entries = list(shelf.catalog["records"])
     if not any(look.kinds for look in shelf.looks):  # no view draws anything: none is to say that it lacks a picture
         entries = [{**entry, "frame": None, "sheet": None, "series": None} for entry in entries]
-    lacking: dict[str, int] = {}
+    lacking: dict[tuple[str, bool], int] = {}
     names = _names(shelf.catalog)
     for record, kinds in wanted.items():
         main = next((kind for kind in MAIN if kind in kinds), None)
@@ -85,8 +88,9 @@ def describe(shelf: Shelf, missing: Missing) -> Catalog:
         missing.lines += [f"{names[record]}: {fact}" for fact in facts]
         for kind in kinds:
             if kind not in MAIN and there[kind] < page_count(shelf.catalog["records"][record], kind):
-                lacking[kind] = lacking.get(kind, 0) + 1
-    missing.lines += [f"{MAP_WORDS.get(kind, kind)}, of {count:,} records" for kind, count in lacking.items()]
+                lacking[kind, there[kind] > 0] = lacking.get((kind, there[kind] > 0), 0) + 1
+    for (kind, partly), count in lacking.items():
+        missing.lines.append(f"{'some of the ' if partly else ''}{MAP_WORDS.get(kind, kind)}, of {_records(count)}")
     if len(missing.lines) > MOST_LINES:
         missing.lines[MOST_LINES:] = [f"and {len(missing.lines) - MOST_LINES:,} more"]
     return {**shelf.catalog, "records": entries}
@@ -142,8 +146,10 @@ def _coarse(entry: RecordEntry, kind: str, factor: int) -> tuple[RecordEntry, st
         return entry, ""
     smaller = coarser_entry(picture, factor)
     fact = f"1 of {smaller['pool_rows']} x {smaller['pool_cols']} cells in this page: largest |x|"
-    if kind in ("frame", "sheet"):
-        return {**entry, kind: smaller}, fact  # type: ignore[typeddict-item]
+    if kind == "frame":
+        return {**entry, "frame": smaller}, fact
+    if kind == "sheet":
+        return {**entry, "sheet": smaller}, fact
     if kind in ORDERED or kind in ("wrote", "reads"):
         memory = {**(entry["memory"] or {}), "time" if kind in ORDERED else kind: smaller}
         return {**entry, "memory": memory}, fact  # type: ignore[typeddict-item]
@@ -154,6 +160,10 @@ def _coarse(entry: RecordEntry, kind: str, factor: int) -> tuple[RecordEntry, st
 def _without_pooling(message: str) -> str:
     """A message without how many cells of the record were shown before they became fewer."""
     return "; ".join(part for part in message.split("; ") if not re.match(r"1 of \d+ x \d+ cells shown", part))
+
+
+def _records(count: int) -> str:
+    return f"{count:,} record{'' if count == 1 else 's'}"
 
 
 def _names(catalog: Catalog) -> dict[int, str]:

@@ -29,12 +29,14 @@ class Look:
 
     ``indices``: of the selection, "other" for the head that is subtracted. ``layers``: positions of those that the
     controls reach. ``kinds``: pages that the views draw, those of the pictures on the screen first, ``shown`` of them.
+    ``anchors``: layers that are shown in place of one that the views do not show; () = all that are reached.
     """
 
     indices: Mapping[str, int]
     layers: tuple[int, ...]
     kinds: tuple[PageKind, ...]
     shown: int
+    anchors: tuple[int, ...] = ()
 
     def picture(self, catalog: Catalog) -> list[PageName]:
         """The pages of the pictures on the screen, the main one first."""
@@ -42,10 +44,9 @@ class Look:
         return [] if record < 0 else list(self._at_cursor(catalog, record, self.kinds[: self.shown]))
 
     def record(self, catalog: Catalog) -> int:
-        """Index of the record on the screen, -1 = there is none: the selected layer, or the next that is reached."""
+        """Index of the record on the screen, -1 = none: of the selected layer, or of what stands for it."""
         selected = self.indices.get("layer", 0)
-        later = [layer for layer in self.layers if layer >= selected]
-        layer = (later or list(self.layers[-1:]) or [-1])[0]
+        layer = selected if selected in self.layers else _nearest(catalog, self.anchors or self.layers, selected)
         calls = _calls(catalog, layer, self.indices.get("step", 0)) if layer >= 0 else []
         return calls[min(self.indices.get("call", 0), len(calls) - 1)] if calls else -1
 
@@ -122,6 +123,27 @@ def _near(catalog: Catalog, selected: set[int]) -> set[int]:
     parts = {layer for memory in memories for layer in catalog["memories"][memory]["layers"]}
     parts |= {place for place, layer in enumerate(layers) for calls in layer["records"] if selected & set(calls)}
     return {index for place in parts for calls in layers[place]["records"] for index in calls}
+
+
+def _nearest(catalog: Catalog, layers: tuple[int, ...], selected: int) -> int:
+    """Of these layers the one inside the selected one, else around it, else the next, else the last; -1 = none.
+
+    As in js/src/attention_place.ts and memory_place.ts.
+    """
+    if not layers or not 0 <= selected < len(catalog["layers"]):
+        return layers[0] if layers else -1
+    own = catalog["layers"][selected]["path"]
+    paths = [(layer, catalog["layers"][layer]["path"]) for layer in layers]
+    inside = [layer for layer, path in paths if _is_within(path, own)]
+    around = [layer for layer, path in reversed(paths) if _is_within(own, path)]
+    related = [*inside[:1], *around[:1]] if own else []
+    later = [layer for layer in layers if layer > selected]
+    return (*related, *later, layers[-1])[0]
+
+
+def _is_within(path: str, outer: str) -> bool:
+    """Whether a module is another one or inside it."""
+    return path == outer or path.startswith(f"{outer}.")
 
 
 def _calls(catalog: Catalog, layer: int, step: int) -> list[int]:

@@ -132,7 +132,7 @@ class Comparison(Freezable, Pictured, Synced, VBox):
         self._measured.measure(on_demand=on_demand)
         self._show_measured()
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Measure what is held and was not measured yet, which the browser asks for a few records at a time."""
         self.measure()
 

@@ -32,7 +32,7 @@ _KINDS = {"ExplorerTabs": "explore", "ExplorerRow": "explore"}
 class Freezable:
     """A view that can be saved as a page: its ``save_html``."""
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Finish what the browser would ask for bit by bit: a page can ask nobody."""
 
     def save_html(self, path: str | os.PathLike[str], *, budget: object = "5 MB", title: str | None = None) -> Path:
@@ -83,7 +83,7 @@ def page_of(views: list[Widget], budget: int, title: str | None) -> str:
     widgets = widgets_of(views)
     for widget in widgets:
         if isinstance(widget, Freezable):
-            widget.settle()
+            widget._settle()
     names = names_of(widgets)
     shelves = _shelves(widgets)
     page = _Page(widgets, names, [names[view.model_id] for view in views], title or _title(views, shelves), shelves)

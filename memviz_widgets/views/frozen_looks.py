@@ -70,11 +70,10 @@ def cards_looked_at(selection: Selection) -> list[tuple[int, int]]:
 
     Of the sample on the screen; of the first few memories of the first few samples.
     """
-    catalog: Catalog = selection.store.catalog
+    catalog: dict[str, Any] = selection.store.catalog
     places = []
     for memory in catalog["memories"][:MOST_CARDS]:
-        layer = memory["content"] if memory["content"] >= 0 else memory["layers"][0]
-        calls = nearest_calls(catalog["layers"][layer]["records"], int(selection.step))
+        calls = nearest_calls(catalog["layers"][content_layer(memory)]["records"], int(selection.step))
         record = calls[min(int(selection.call), len(calls) - 1)]
         samples = catalog["records"][record]["extents"].get("sample", 1)
         shown = min(int(selection.sample), samples - 1)
@@ -92,7 +91,7 @@ def _look(selection: Selection, parts: list[Widget]) -> Look:
     drawn = [kind for part in parts for kind in DRAWN.get(type(part), ())]
     shown = dict.fromkeys([*main, *(kind for kind in drawn if kind in SCREEN)])
     kinds = dict.fromkeys([*shown, *drawn, *others])
-    return Look(indices, _reached(selection, parts), tuple(kinds), len(shown))
+    return Look(indices, _reached(selection, parts), tuple(kinds), len(shown), _anchors(selection, parts))
 
 
 def _maps(parts: list[Widget]) -> tuple[list[PageKind], list[PageKind]]:
@@ -139,3 +138,16 @@ def _reached(selection: Selection, parts: list[Widget]) -> tuple[int, ...]:
     if not found and layers:
         found = {int(selection.layer)}
     return tuple(sorted(found))
+
+
+def _anchors(selection: Selection, parts: list[Widget]) -> tuple[int, ...]:
+    """Of the parts of memories those that stand for their memory; () = every layer stands for itself."""
+    if not any(isinstance(part, MemoryLink) for part in parts):
+        return ()
+    memories = selection.store.catalog["memories"]
+    return tuple(sorted(content_layer(memory) for memory in memories))
+
+
+def content_layer(memory: dict[str, Any]) -> int:
+    """The layer that stands for a memory: what it holds, else its first part."""
+    return int(memory["content"] if memory["content"] >= 0 else memory["layers"][0])

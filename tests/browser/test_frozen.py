@@ -228,10 +228,11 @@ def test_a_memory_with_its_measures(open_page: Callable[..., Opened]) -> None:
 
 def test_a_report_leads_the_explorer_to_its_place(open_page: Callable[..., Opened]) -> None:
     torch.manual_seed(0)
-    dead = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU()).eval()
+    convolution = nn.Conv2d(1, 6, 3)
+    assert convolution.bias is not None
     with torch.no_grad():
-        assert dead[0].bias is not None
-        dead[0].bias[4] = -100.0
+        convolution.bias[4] = -100.0
+    dead = nn.Sequential(convolution, nn.ReLU()).eval()
     cache = mv.ActivationCache.capture(dead, torch.randn(1, 1, 24, 24))
     page = open_page([mv.ActivationExplorer(cache), mv.HealthReport(cache)])
     page.wait_painted(0, 0)

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 import memviz_widgets as mv
+from memviz_widgets.frames.page import page_header
 from memviz_widgets.frames.pages import Page, PageSource
 from memviz_widgets.views import FrameStore
-from memviz_widgets.views.frame_store import page_header
 from tests.frames.fake_cache import FakeCache
 
 Make = Callable[..., mv.ActivationExplorer]

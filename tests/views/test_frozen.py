@@ -182,6 +182,26 @@ def test_the_measures_of_a_memory_are_in_the_page(tmp_path: Path) -> None:
     explorer.close()
 
 
+@pytest.mark.parametrize("kind", ["weights", "flow", "difference"])
+def test_the_map_on_the_screen_is_in_the_page(kind: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    explorer = mv.AttentionExplorer(nn.MultiheadAttention(8, 2, batch_first=True), (torch.randn(1, 6, 8),) * 3)
+    explorer.choice.kind = kind
+    explorer.selection.query = 4
+    explorer.choice.other_head = 1
+    file = explorer.save_html(tmp_path / "a.html")
+    explorer.close()
+    (store,) = models_of(file, "FrameStoreModel")
+    found = [(page["kind"], page["page"]) for page in store["pages"]]
+    assert len(found) == len(set(found))
+    assert found[0] == ({"weights": "frame"}.get(kind, kind), 4 if kind == "flow" else 0)
+    assert ("flow", 4) in found if kind == "flow" else "flow" not in dict(found)
+    listed = re.findall("<li>(.*?)</li>", file.read_text("utf-8"))
+    assert listed == [
+        "some of the maps of attention flow, of 1 record" if kind == "flow" else "maps of attention flow, of 1 record"
+    ]
+
+
 def test_values_that_are_no_numbers_are_json(tmp_path: Path) -> None:
     field = ipywidgets.FloatText(value=float("inf"))
     file = mv.save_html(field, tmp_path / "a.html")
