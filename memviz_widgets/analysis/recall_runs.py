@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..capture.state import kept_state
-from ..capture.trace import Trace
+from ..capture.trace import Trace, walk
 from ..errors import ForwardError, MemvizError, SelectionError, SourceError
 from .memory_numbers import needs_whole
 from .recall_curve import RecallCurve, RecallPoint, SweepStep, sweep_steps
@@ -220,7 +220,7 @@ class RecallRuns:
 @contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
     """The model in eval mode, and afterwards as it was: each training flag, buffers, grads, random generators."""
-    with kept_state(model, Trace()):
+    with kept_state(walk(model), Trace()):
         model.eval()
         yield
 
