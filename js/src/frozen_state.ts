@@ -1,7 +1,7 @@
 /**
  * The widget state of a frozen page, as export/page.py wrote it.
  *
- * In: JSON, and inflated blobs by name. Out: the state that a widget manager restores, buffers as views into the blobs.
+ * In: JSON, and inflated blobs by name. Out: the state that a widget manager restores, with its buffers.
  */
 
 import { put_buffers } from '@jupyter-widgets/base';
@@ -27,7 +27,7 @@ export interface FrozenState {
 /** What `ManagerBase.set_state` takes. */
 export type ManagerState = Parameters<ManagerBase['set_state']>[0];
 
-/** Puts the buffers in their places. The blobs are shared, not copied. */
+/** Puts the buffers in their places, each in memory of its own: bqplot reads from where that begins, whatever a view says. */
 export function managerState({ models }: FrozenState, blobs: Record<string, Uint8Array>): ManagerState {
   const state: Record<string, Omit<FrozenModel, 'buffers'>> = {};
   for (const [id, { buffers = [], ...model }] of Object.entries(models)) {
@@ -43,5 +43,5 @@ function viewOf(blobs: Record<string, Uint8Array>, name: string, start: number, 
   if (!blob || start + count > blob.byteLength) {
     throw new Error(`This page is damaged: ${count} bytes of '${name}' are missing.`);
   }
-  return new DataView(blob.buffer, blob.byteOffset + start, count);
+  return new DataView(blob.slice(start, start + count).buffer);
 }

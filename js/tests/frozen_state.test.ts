@@ -24,7 +24,7 @@ function frozen(): FrozenState {
 describe('managerState', () => {
   const bytes = new Uint8Array([1, 2, 0, 0, 0, 0, 0, 0, 7, 8, 9]);
 
-  it('puts buffers where they belong, as views of the blob', () => {
+  it('puts buffers where they belong, each at the start of its own memory', () => {
     const made = managerState(frozen(), { s0: bytes });
     const { pages } = made.state.w0.state as unknown as { pages: { record: number; data: DataView }[] };
     expect(pages.map(({ record }) => record)).toEqual([3, 4]);
@@ -32,12 +32,12 @@ describe('managerState', () => {
       [1, 2],
       [7, 8, 9],
     ]);
-    expect(pages[0].data.buffer).toBe(bytes.buffer);
+    expect(pages.map(({ data }) => data.buffer.byteLength)).toEqual([2, 3]);
     expect(made).toMatchObject({ version_major: 2, version_minor: 0 });
     expect(made.state.w0).not.toHaveProperty('buffers');
   });
 
-  it('keeps the offset of a blob that is a view itself', () => {
+  it('reads a blob that is a view itself', () => {
     const inside = new Uint8Array([9, 9, ...bytes]).subarray(2);
     const { pages } = managerState(frozen(), { s0: inside }).state.w0.state as unknown as { pages: { data: DataView }[] };
     expect(pages[1].data.getUint8(0)).toBe(7);

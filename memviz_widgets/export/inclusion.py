@@ -32,7 +32,6 @@ SHARES = 2
 """Of the room that there is for several records, one takes so many even shares at most, and is coarser if it must."""
 LUCK = 0.8
 """How much smaller than the guess pages may turn out: what needs more luck is not made."""
-ALIGNED = 8
 
 
 @dataclass(slots=True)
@@ -189,7 +188,6 @@ def _block(shelf: Shelf, names: list[PageName], factor: int, label: str) -> Bloc
             page = coarser(page, by, zero_coded=zero_coded(shelf.catalog["records"][name.record], name.kind))
         places = []
         for field_name, view in page_buffers(page).items():
-            data += bytes(-len(data) % ALIGNED)
             places.append((field_name, len(data), len(view)))
             data += view
         entries.append((page_header(page), places))

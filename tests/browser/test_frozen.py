@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bqplot
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -193,6 +194,21 @@ def test_a_lesson_of_attention(open_page: Callable[..., Opened]) -> None:
     page.page.locator(".memviz-colors select").first.select_option("mean of all heads")
     expect(page.page.locator(".memviz-bar")).to_contain_text("mean of 12 heads")
     page.page.wait_for_function("() => document.querySelector('canvas.memviz-image').dataset.kind === 'mean'")
+
+
+def test_a_figure_of_the_users_own_has_its_numbers(open_page: Callable[..., Opened], convolutions: Any) -> None:
+    explorer = mv.ActivationExplorer(convolutions)
+    scales = {"x": bqplot.LinearScale(min=0.0, max=4.0), "y": bqplot.LinearScale(min=0.0, max=10.0)}
+    line = bqplot.Lines(x=np.array([0.0, 1.0, 4.0]), y=np.array([0.0, 10.0, 5.0]), scales=scales)
+    ticks = bqplot.Axis(scale=scales["x"], tick_values=np.array([0.0, 1.0, 4.0]))
+    figure = bqplot.Figure(marks=[line], axes=[ticks], padding_x=0, padding_y=0, animation_duration=0)
+    page = open_page([explorer, figure])
+    own = page.page.locator(".memviz-frozen-view").last
+    expect(own.locator(".axis .tick text")).to_have_text(["0", "1", "4"])
+    path = str(own.locator("path.line").get_attribute("d"))  # M1,359L261.5,1L1043,180
+    x0, y0, x1, y1, x2, y2 = (float(number) for number in re.findall(r"[\d.]+", path))
+    assert (x1 - x0) / (x2 - x0) == pytest.approx(1 / 4, abs=1e-3)
+    assert (y2 - y0) / (y1 - y0) == pytest.approx(1 / 2, abs=1e-3)
 
 
 def test_what_is_left_out_is_listed_and_said_in_its_place(open_page: Callable[..., Opened]) -> None:
