@@ -50,6 +50,9 @@ CONTENT_TYPES = {
     ("MemoryCard", "cards"): "Record<string, Card>",
     ("MemoryCard", "methods"): "Record<string, CardMethod>",
     ("MemoryCard", "recall"): "CardRow[]",
+    ("QuizForm", "attempts"): "Record<string, number>[]",
+    ("QuizForm", "chosen"): "Record<string, number>",
+    ("QuizForm", "fields"): "QuizField[]",
     ("Selection", "store"): "FrameStoreModel",
     ("Selection", "lit"): "number[]",
 }
@@ -68,6 +71,7 @@ IMPORTS = (
     ("HealthCheck", "./catalog"),
     ("HealthRow", "./catalog"),
     ("HealthUnread", "./catalog"),
+    ("QuizField", "./catalog"),
 )
 
 

@@ -132,5 +132,9 @@ class SelectionError(MemvizError, ValueError, traitlets.TraitError):
     """An index or a layer's name that the recording does not have."""
 
 
+class QuizError(MemvizError, ValueError):
+    """A view, question, answer or list of choices that does not make a question."""
+
+
 class ColorRangeError(MemvizError, ValueError, traitlets.TraitError):
     """An end of the colour range that is not a finite number."""

@@ -20,6 +20,7 @@ MADE_FROM_A_CACHE = (
     views.HealthReport,
     views.MemoryCard,
     views.MemoryExplorer,
+    views.Quiz,
 )
 WIDGETS = [Selection, *(each for name in views.__all__ if isinstance(each := getattr(views, name), type))]
 

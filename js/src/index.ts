@@ -31,6 +31,8 @@ export * from './memory_link';
 export * from './memory_panels';
 export * from './picture_choice';
 export * from './record_line';
+export * from './quiz';
+export * from './quiz_form';
 export * from './retention_lines';
 export * from './selection';
 export * from './tensor_image';

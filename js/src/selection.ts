@@ -20,7 +20,7 @@ export type Axis = Exclude<keyof SelectionState, 'store' | 'lit'>;
 const NO_AXES = ['store', 'lit'];
 
 /** layer, step and call first, in this order: each decides what the ones after it may be. */
-const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && !NO_AXES.includes(name)) as Axis[];
+export const AXES = Object.keys(selectionDefaults()).filter((name) => !name.startsWith('_') && !NO_AXES.includes(name)) as Axis[];
 
 /** The kernel hears of a move this much later: its answers, two for each message, would come before the picture. */
 export const KERNEL_LAG_MS = 40;

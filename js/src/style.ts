@@ -11,6 +11,7 @@ import { HEALTH_STYLE } from './health_style';
 import { MEMORY_CARD_STYLE } from './memory_card_style';
 import { MEMORY_PANELS_STYLE } from './memory_panels_style';
 import { MEMORY } from './memory_style';
+import { QUIZ_STYLE } from './quiz_style';
 import { TOKENS } from './token_style';
 import { READINGS } from './unit_text_style';
 
@@ -218,7 +219,7 @@ const PARTS = `
 }
 `;
 
-const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, READINGS].join(
+const CSS = [COLORS, SHARED, EXPLORER, PICTURE, PARTS, ATTENTION, COMPARISON_STYLE, TOKENS, HEAD_GRID_STYLE, HEALTH_STYLE, MEMORY, MEMORY_CARD_STYLE, MEMORY_PANELS_STYLE, QUIZ_STYLE, READINGS].join(
   '',
 );
 

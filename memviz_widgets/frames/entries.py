@@ -241,6 +241,22 @@ class HealthUnread(TypedDict):
     places: list[HealthPlace]
 
 
+class QuizField(TypedDict):
+    """One axis that a quiz asks for.
+
+    ``trait``: of the selection. ``name``: what the axis is called. ``right``: positions that are right. ``options``:
+    positions that are offered, in order; [] = any of 0 .. ``size`` - 1. ``texts``: names of positions, as of layers and
+    tokens, by position as text; {} = they have none.
+    """
+
+    trait: str
+    name: str
+    right: list[int]
+    options: list[int]
+    size: int
+    texts: dict[str, str]
+
+
 class RecallRow(TypedDict):
     """One model of a recall lab.
 

@@ -29,6 +29,8 @@ from .memory_explorer import MemoryExplorer
 from .memory_link import MemoryLink
 from .memory_panels import MemoryPanels
 from .picture_choice import PictureChoice
+from .quiz import Quiz
+from .quiz_form import QuizForm
 from .record_line import RecordLine
 from .retention_lines import RetentionLines
 from .tensor_image import TensorImage
@@ -63,6 +65,8 @@ __all__ = [
     "MemoryLink",
     "MemoryPanels",
     "PictureChoice",
+    "Quiz",
+    "QuizForm",
     "RecordLine",
     "RetentionLines",
     "TensorImage",

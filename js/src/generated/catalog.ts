@@ -167,6 +167,16 @@ export interface HealthUnread {
   places: HealthPlace[];
 }
 
+/** One axis that a quiz asks for. ``trait``: of the selection. ``name``: what the axis is called. ``right``: positions that are right. ``options``: positions that are offered, in order; [] = any of 0 .. ``size`` - 1. ``texts``: names of positions, as of layers and tokens, by position as text; {} = they have none. */
+export interface QuizField {
+  trait: string;
+  name: string;
+  right: number[];
+  options: number[];
+  size: number;
+  texts: Record<string, string>;
+}
+
 /** One model of a recall lab. ``name``; ``color``, ``marker`` of its curve. ``d50``: value of the setting at which accuracy is half-way to chance, in words. ``value``: the largest that was measured, to which the rest belongs: ``accuracy`` 0..1 with its ``standard_error``, ``bits_kept`` of ``most_bits``, ``n`` answers of ``sequences``; None where nothing was measured or does not apply. ``elements``, ``held_bytes``: of the state per sequence, None where ``no_state`` says why. */
 export interface RecallRow {
   name: string;

@@ -14,11 +14,13 @@ import type { TensorImageModel } from '../tensor_image_model';
 import type { HealthCheck } from './catalog';
 import type { HealthRow } from './catalog';
 import type { HealthUnread } from './catalog';
+import type { QuizField } from './catalog';
 import type { ColorMappingModel } from '../color_mapping';
 import type { HealthTableModel } from '../health_table';
 import type { MapChoiceModel } from '../map_choice';
 import type { MemoryChoiceModel } from '../memory_choice';
 import type { PictureChoiceModel } from '../picture_choice';
+import type { QuizFormModel } from '../quiz_form';
 import type { SelectionModel } from '../selection';
 
 /** State of ActivationExplorer, one field per trait of memviz_widgets' ActivationExplorer. */
@@ -723,6 +725,69 @@ export function pictureChoiceDefaults() {
     selection: null,
     kind: 'weights',
     other_head: 0,
+  };
+}
+
+/** State of Quiz, one field per trait of memviz_widgets' Quiz. */
+export interface QuizState {
+  /** The question and the choices. */
+  form: QuizFormModel;
+  /** What is hidden until the answer was checked. */
+  view: WidgetModel;
+}
+
+export function quizDefaults() {
+  return {
+    _model_name: 'QuizModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'QuizView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    form: null,
+    view: null,
+  };
+}
+
+/** State of QuizForm, one field per trait of memviz_widgets' QuizForm. */
+export interface QuizFormState {
+  /** The cursor of the hidden view, moved when it is revealed. */
+  selection: SelectionModel;
+  /** A cursor at the answer that no view shows: its pictures are there before they are revealed. */
+  ahead: SelectionModel;
+  /** What is asked, plain text. */
+  question: string;
+  /** Shown when asked for, plain text; "" = there is none. */
+  hint: string;
+  /** Shown with the answer, plain text; "" = there is none. */
+  explanation: string;
+  /** What is chosen and what is right, by axis (frames.entries.QuizField). */
+  fields: QuizField[];
+  /** Position chosen now, by trait of the selection; {} = none yet. */
+  chosen: Record<string, number>;
+  /** What was chosen at each check, the first first, each as in chosen. */
+  attempts: Record<string, number>[];
+  /** Whether the answer was checked and the view is shown. */
+  revealed: boolean;
+}
+
+export function quizFormDefaults() {
+  return {
+    _model_name: 'QuizFormModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'QuizFormView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    ahead: null,
+    question: '',
+    hint: '',
+    explanation: '',
+    fields: [],
+    chosen: {},
+    attempts: [],
+    revealed: false,
   };
 }
 
