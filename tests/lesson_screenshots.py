@@ -2,6 +2,7 @@
 
 Run: ``make screenshots`` (or ``python -m tests.lesson_screenshots FOLDER [NAME ...]``, a NAME being the begin of a
 notebook's). Writes one PNG per widget, theme and width, named after notebook and cell, and says what went wrong.
+Of a quiz there are two: as it is asked, and as it is answered with the first choice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page
 
 from .browser.jupyter_lab import CELL_WAIT_MS, Notebook, chromium, lab_server
 
@@ -20,6 +21,10 @@ REPO = Path(__file__).parent.parent
 LESSONS = REPO / "notebooks"
 LOOKS = (("light", 1400, 1700), ("dark", 600, 3000))
 """Theme, width and height of the page: a widget that is higher than the page is cut."""
+RAISED = """() => [...window.jupyterapp.shell.currentWidget.content.widgets].flatMap(
+  (cell, number) => (cell.model.sharedModel.outputs ?? []).filter(output => output.output_type === 'error')
+    .map(output => `cell ${number} raised ${output.ename}: ${output.evalue}`))"""
+"""JavaScript: a sentence per cell that raised."""
 SETTLED_MS = 2500
 """Wait for the last paints, after the kernel is idle."""
 
@@ -46,9 +51,12 @@ def shoot(
         if widgets.count():
             page.wait_for_timeout(SETTLED_MS)
         for which in range(widgets.count()):
-            widgets.nth(which).screenshot(path=target / f"{name}-cell{number:02}{f'-{which}' if which else ''}.png")
-    errors = page.locator("[data-mime-type='application/vnd.jupyter.error'], .jp-OutputArea-output.jp-mod-error")
-    problems = [*notebook.problems, *(f"cell raised: {text[-300:]}" for text in errors.all_inner_texts())]
+            picture = target / f"{name}-cell{number:02}{f'-{which}' if which else ''}.png"
+            widgets.nth(which).screenshot(path=picture)
+            if _answer(widgets.nth(which)):
+                page.wait_for_timeout(SETTLED_MS)
+                widgets.nth(which).screenshot(path=picture.with_stem(f"{picture.stem}-answered"))
+    problems = [*notebook.problems, *page.evaluate(f"() => ({RAISED})()")]
     notebook.shut_down()
     return problems
 
@@ -61,15 +69,23 @@ def _dress(page: Page, theme: str) -> None:
     page.wait_for_selector(f"body[data-jp-theme-light={str(theme == 'light').lower()}]", state="attached")
 
 
+def _answer(output: Locator) -> bool:
+    """Choose the first of what a quiz offers and check it; False where there is no quiz with buttons."""
+    fields = output.locator(".memviz-quiz-field:has(.memviz-quiz-radio)")
+    for field in fields.all():
+        field.locator(".memviz-quiz-option").first.click()
+    if fields.count():
+        output.locator(".memviz-quiz-check").click()
+    return fields.count() > 0
+
+
 def _wait_idle(page: Page) -> None:
     """Until every code cell has run, or one has raised."""
     page.wait_for_function(
-        """() => { const notebook = window.jupyterapp.shell.currentWidget;
-        const cells = [...notebook.content.widgets].filter(cell => cell.model.type === 'code');
-        const raised = cells.some(cell => [...Array(cell.model.outputs.length).keys()].some(
-            index => cell.model.outputs.get(index).type === 'error'));
-        const done = cells.every(cell => cell.model.executionCount !== null);
-        return (done || raised) && notebook.sessionContext.session?.kernel?.status === 'idle'; }""",
+        f"""() => {{ const notebook = window.jupyterapp.shell.currentWidget;
+        const done = [...notebook.content.widgets].every(
+            cell => cell.model.type !== 'code' || cell.model.executionCount !== null);
+        return (done || ({RAISED})().length) && notebook.sessionContext.session?.kernel?.status === 'idle'; }}""",
         timeout=2 * CELL_WAIT_MS,
     )
 
