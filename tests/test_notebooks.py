@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ def load(path: Path) -> Any:
 
 def test_there_is_a_quickstart() -> None:
     assert (FOLDER / "00_quickstart.ipynb") in NOTEBOOKS
+
+
+def test_the_reading_list_has_every_lesson_in_order() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\((\w+)\.ipynb\) \| \d+ \|", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    names = [name for name, target in listed if name == target]
+    assert names == sorted(set(names)) and {path.stem for path in NOTEBOOKS} <= set(names)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
