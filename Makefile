@@ -53,6 +53,8 @@ screenshots: python
 	cp dist/screenshots/g2p-dark-1400.png docs/g2p-dark.png
 	cp dist/screenshots/attention-light-1400.png docs/attention-light.png
 	cp dist/screenshots/memory-light-1400.png docs/memory-light.png
+	cp dist/screenshots/07_debugging-light-1400-cell14.png docs/comparison-light.png
+	cp dist/screenshots/07_debugging-light-1400-cell16.png docs/health-light.png
 
 clean:
 	rm -rf .venv dist js/node_modules js/lib memviz_widgets/labextension memviz_widgets/nbextension memviz_widgets/static
