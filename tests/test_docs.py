@@ -62,7 +62,7 @@ def test_the_adapter_records_a_memory_that_obeys_its_law() -> None:
 
 def test_the_readme_runs_and_its_comments_are_true() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    words = "the cat sat on the mat".split()
+    words = ["the", "cat", "sat", "on", "the", "mat"]
     names = run(ROOT / "README.md", model=Reader().eval(), x=torch.randn(2, 6, 16), words=words)
     kinds = tuple(record.kind for record in names["memory"].cache.memories()["rnn l0"])
     assert kinds[:3] == ("hidden", "cell", "gate.i")
