@@ -19,7 +19,7 @@ from .browser.jupyter_lab import CELL_WAIT_MS, Notebook, chromium, lab_server
 
 REPO = Path(__file__).parent.parent
 LESSONS = REPO / "notebooks"
-LOOKS = (("light", 1400, 1700), ("dark", 600, 3000))
+LOOKS = (("light", 1400, 1700), ("dark", 600, 3800))
 """Theme, width and height of the page: a widget that is higher than the page is cut."""
 RAISED = """() => [...window.jupyterapp.shell.currentWidget.content.widgets].flatMap(
   (cell, number) => (cell.model.sharedModel.outputs ?? []).filter(output => output.output_type === 'error')
@@ -48,14 +48,11 @@ def shoot(
             continue
         cell.scroll_into_view_if_needed()
         widgets = cell.locator(".jp-OutputArea-output:has(.jupyter-widgets)")
-        if widgets.count():
-            page.wait_for_timeout(SETTLED_MS)
         for which in range(widgets.count()):
             picture = target / f"{name}-cell{number:02}{f'-{which}' if which else ''}.png"
-            widgets.nth(which).screenshot(path=picture)
+            _picture(widgets.nth(which), picture)
             if _answer(widgets.nth(which)):
-                page.wait_for_timeout(SETTLED_MS)
-                widgets.nth(which).screenshot(path=picture.with_stem(f"{picture.stem}-answered"))
+                _picture(widgets.nth(which), picture.with_stem(f"{picture.stem}-answered"))
     problems = [*notebook.problems, *page.evaluate(f"() => ({RAISED})()")]
     notebook.shut_down()
     return problems
@@ -67,6 +64,13 @@ def _dress(page: Page, theme: str) -> None:
     named = f"JupyterLab {theme.title()}"
     page.evaluate("name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})", named)
     page.wait_for_selector(f"body[data-jp-theme-light={str(theme == 'light').lower()}]", state="attached")
+
+
+def _picture(output: Locator, path: Path) -> None:
+    """A widget as it is some time after it came on the screen: figures out of sight are laid out only then."""
+    output.scroll_into_view_if_needed()
+    output.page.wait_for_timeout(SETTLED_MS)
+    output.screenshot(path=path)
 
 
 def _answer(output: Locator) -> bool:

@@ -12,7 +12,8 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-CELL_WAIT_S = 300
+CELL_WAIT_S = 90
+"""What a whole lesson may take on two cores; here each of its cells may, for a busy machine."""
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
