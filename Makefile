@@ -3,7 +3,7 @@
 # make build  the front end only
 # make dist   wheel and sdist in dist/
 # make bench  the benchmarks; a target that is missed fails
-# make screenshots  pictures of the explorer in dist/screenshots, the README's copied to docs/
+# make screenshots  pictures of the explorers and of the lessons in dist/screenshots, the README's copied to docs/
 # make clean  takes away what the others made
 # Each prepares what it needs first; PYTHON=python3.12 says which Python makes .venv.
 
@@ -49,10 +49,13 @@ bench: python
 screenshots: python
 	$(PYTHON) .setup/prepare.py test
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.screenshots dist/screenshots
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.lesson_screenshots dist/screenshots
 	cp dist/screenshots/onet-light-1400.png docs/onet-light.png
 	cp dist/screenshots/g2p-dark-1400.png docs/g2p-dark.png
 	cp dist/screenshots/attention-light-1400.png docs/attention-light.png
 	cp dist/screenshots/memory-light-1400.png docs/memory-light.png
+	cp dist/screenshots/07_debugging-light-1400-cell14.png docs/comparison-light.png
+	cp dist/screenshots/07_debugging-light-1400-cell16.png docs/health-light.png
 
 clean:
 	rm -rf .venv dist js/node_modules js/lib memviz_widgets/labextension memviz_widgets/nbextension memviz_widgets/static

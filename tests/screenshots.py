@@ -1,7 +1,7 @@
 """Pictures of the explorer on trained networks, light and dark, narrow and wide: what a reviewer has to look at.
 
 Run: ``make screenshots`` (or ``python -m tests.screenshots FOLDER [NAME ...]``). Writes one PNG per network, theme and
-width; the README shows four of them, which ``make screenshots`` copies to docs/.
+width; the README shows some of them, which ``make screenshots`` copies to docs/.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ values[0, 0, 12, 20] = -float("inf")
 explorer = mv.ActivationExplorer(torch.nn.Identity(), values)
 explorer""",
 }
-WIDTHS = {1400: 1450, 600: 2300}
+WIDTHS = {1400: 1900, 600: 3600}
+"""Width of the page, and a height in which the highest explorer is not cut."""
 
 
 def shoot(browser: Browser, address: str, root: Path, target: Path, name: str, theme: str, width: int) -> None:

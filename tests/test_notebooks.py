@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-CELL_WAIT_S = 300
+CELL_WAIT_S = 90
+"""What a whole lesson may take on two cores; here each of its cells may, for a busy machine."""
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -21,6 +23,12 @@ def load(path: Path) -> Any:
 
 def test_there_is_a_quickstart() -> None:
     assert (FOLDER / "00_quickstart.ipynb") in NOTEBOOKS
+
+
+def test_the_reading_list_has_every_lesson_in_order() -> None:
+    listed = re.findall(r"^\| \[(\w+)\]\((\w+)\.ipynb\) \| \d+ \|", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    names = [name for name, target in listed if name == target]
+    assert names == sorted(set(names)) and {path.stem for path in NOTEBOOKS} <= set(names)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -42,3 +42,10 @@ def test_version_ts_has_the_version() -> None:
     match = re.search(r"MODULE_VERSION = '([^']*)'", (JS / "src/version.ts").read_text())
     assert match is not None
     assert match[1] == npm_version(__version__)
+
+
+def test_the_citation_has_the_version() -> None:
+    root = JS.parent
+    written = re.findall(r"^version: (\S+)$", (root / "CITATION.cff").read_text(), re.MULTILINE)
+    assert written == [__version__]
+    assert re.findall(r"version = {(\S+)}", (root / "README.md").read_text()) == [__version__]

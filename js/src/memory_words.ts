@@ -61,10 +61,13 @@ export function memoryMapAbsence(map: MapName, place: Place, memory: MemoryEntry
     case 'wrote':
       return wroteAbsence(place, memory, whole);
     case 'reads':
-      return memory.law
-        ? `${memory.label} has no read weights: nothing says what is read from it. Show who wrote what it holds.`
-        : noLaw(memory);
+      return memory.law ? readsAbsence(memory) : noLaw(memory);
   }
+}
+
+function readsAbsence({ label, form, phase }: MemoryEntry): string {
+  const what = form === 'slots' && !phase ? ' with the note "reads before the write" or "reads after the write"' : '';
+  return `${label} has no read weights${what}: nothing says what is read from it. Show who wrote what it holds.`;
 }
 
 function wroteAbsence({ layer, record }: Place, memory: MemoryEntry, whole: boolean): string {

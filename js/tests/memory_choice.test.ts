@@ -106,6 +106,15 @@ describe('what cannot be shown', () => {
     expect(said({ map: 'wrote' }, LAYERS.CELL, without('wrote', 'wrote_unit'))[1]).toMatch(/mv.analysis.memory.provenance/);
   });
 
+  it('is what slots are read for, when no adapter says whether before or after the write', () => {
+    const unsaid = (phase: string) => (catalog: ReturnType<typeof memoryCatalog>) => {
+      Object.assign(catalog.memories[1], { law: 'memory_t = ...', phase });
+      Object.assign(catalog.records[LAYERS.WEIGHTS].memory ?? {}, { reads: null });
+    };
+    expect(said({ map: 'reads' }, LAYERS.WEIGHTS, unsaid(''))[1]).toMatch(/^ntm has no read weights with the note "reads before/);
+    expect(said({ map: 'reads' }, LAYERS.WEIGHTS, unsaid('after_write'))[1]).toMatch(/^ntm has no read weights: nothing/);
+  });
+
   it('is a cache whose attention was not recorded', () => {
     const sentence = said({ map: 'wrote' }, LAYERS.KEYS, (catalog) => (catalog.memories[2].attention = -1))[1];
     expect(sentence).toMatch(/^The attention that reads attn was not recorded/);
