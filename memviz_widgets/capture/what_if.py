@@ -32,6 +32,9 @@ from .what_if_places import exchanged, tensor_at
 from .what_if_prefix import Prefix
 from .what_if_recurrent import EditedMemory, rerun
 
+_NO_PARTS = ("input", "output", "attention")
+"""Kinds that are no parts of a memory."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Change:
@@ -101,15 +104,23 @@ class WhatIf:
     @contextmanager
     def attached(self, sites: list[Site], recorder: Recorder, *, again: bool = False) -> Iterator[None]:
         """The changes, while the block runs. ``again``: it is a replay, which takes nothing from the recording."""
-        run = _Run(self, self._changes, recorder, self._own_readers, self._shown)
+        owners = self._owners(sites)
+        run = _Run(self, self._changes, recorder, self._own_readers, self._shown, owners)
         with ExitStack() as stack:
             if self.prefix is not None and not again:
                 stack.enter_context(self.prefix.skipped(sites))
             for module, path in sites:
-                if any(change.path == path for change in self._changes):
+                writes_elsewhere = bool(owners) and id(module) in self._own_readers
+                if writes_elsewhere or any(change.path == path for change in self._changes):
                     stack.enter_context(_hooked(module, path, run))
             recorder.taps.editor = run.attention
             yield
+
+    def _owners(self, sites: list[Site]) -> dict[Change, nn.Module]:
+        """Changes of memories whose module tells nothing itself: those who read and write it do, such as heads."""
+        modules = {path: module for module, path in sites}
+        parts = [change for change in self._changes if change.kind not in _NO_PARTS and change.path in modules]
+        return {change: modules[change.path] for change in parts if id(modules[change.path]) not in self._own_readers}
 
 
 @contextmanager
@@ -138,12 +149,14 @@ class _Run:
         recorder: Recorder,
         readers: Mapping[int, MemoryAdapter],
         shown: Mapping[int, EditedMemory],
+        owners: Mapping[Change, nn.Module],
     ) -> None:
         self._what_if = what_if
         self._changes = changes
         self._recorder = recorder
         self._readers = readers
         self._shown = shown
+        self._owners = owners
 
     def before(self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Pre-hook: the arguments with the edited inputs, or None when none is edited."""
@@ -160,13 +173,15 @@ class _Run:
     def after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
         """Forward hook: the result with the edits, or None when nothing of it is edited."""
         frame = self._recorder.innermost
-        found = (
-            []
-            if frame is None or frame.module is not module
-            else self._of(frame, lambda change: change.kind not in ("input", "attention"))
-        )
-        if not found:
+        if frame is None or frame.module is not module:
             return None
+        found = self._of(frame, lambda change: change.kind not in ("input", "attention") and change not in self._owners)
+        given = result
+        if self._owners and id(module) in self._readers and id(module) not in self._shown:
+            with self._failing(), torch._C.DisableTorchFunction():
+                result = self._edit_elsewhere(frame, args, kwargs, result)
+        if not found:
+            return None if result is given else result
         parts = [change for change in found if change.kind != "output"]
         with self._failing(), torch._C.DisableTorchFunction():
             if parts:
@@ -176,6 +191,17 @@ class _Run:
                     value = _plain(tensor_at(result, change.item, change.label), change)
                     result = exchanged(result, change.item, _edited(value, change), change.label)
             self._what_if.applied.update(found)
+        return result
+
+    def _edit_elsewhere(self, frame: Frame, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+        """Edit memories of other modules, as this call left them; the result with what it has of them."""
+        step, module = self._recorder.step, frame.module
+        for change, owner in self._owners.items():
+            edits = {(change.kind, change.item): [change.edit]} if change.fits(step, frame.call) else {}
+            # Read in every call: an adapter may count the calls of the heads of a memory.
+            result, made = carried(self._readers[id(module)], module, args, kwargs, result, edits, change.label, owner)
+            if made:
+                self._what_if.applied.add(change)
         return result
 
     def attention(self) -> EditedWeights | None:
@@ -209,9 +235,8 @@ class _Run:
                 raise EditError(f"{label!r} cannot be edited: {error}") from None
             self._shown[id(module)].values = values
             return result
-        if id(module) not in self._readers:
-            raise EditError(f"{label!r} cannot be edited: it is of a memory that another module keeps.")
-        return carried(self._readers[id(module)], module, args, kwargs, result, edits, label)
+        result, _ = carried(self._readers[id(module)], module, args, kwargs, result, edits, label)
+        return result
 
     @contextmanager
     def _failing(self) -> Iterator[None]:

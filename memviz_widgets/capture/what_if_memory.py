@@ -29,20 +29,26 @@ def carried(
     result: Any,
     edits: Mapping[Key, list[Edit]],
     label: str,
-) -> Any:
-    """The result of a call with the edited memory in it.
+    owner: nn.Module | None = None,
+) -> tuple[Any, set[Key]]:
+    """The result of a call with the edited memory in it, and which parts of the memory were edited.
 
     Args:
         adapter: Knows the memory of the module.
         module, args, kwargs, result: Of the call.
         edits: By (kind, item).
         label: What is edited, for errors.
+        owner: Whose memory is edited, where that is not the module that was called.
 
     Raises:
         EditError: when the part is not carried on from this call to the next one, or an edit does not fit.
     """
+    made: set[Key] = set()
     for found in list(adapter.read(module, args, kwargs, result)):
+        if owner is not None and found.owner is not owner:
+            continue
         for edit in edits.get((found.kind, found.item), ()):
+            made.add((found.kind, found.item))
             value = _editable(found, label)
             with torch.no_grad():
                 edited = edit.apply(value, found.dims, label)
@@ -54,7 +60,7 @@ def carried(
                         f"{label!r} cannot be edited: this call does not carry it on to the next one, neither in its "
                         "result nor in the module. Edit the part that is carried, such as the memory or a state."
                     )
-    return result
+    return result, made
 
 
 def _editable(found: MemoryTensor, label: str) -> Tensor:

@@ -10,13 +10,16 @@ from pathlib import Path
 from torch import nn
 
 from ..errors import UnknownOptionError, nearest_hint
+from .backcopy import BackcopyTransformer, backcopy_scores, backcopy_text
 from .differentiable_computer import DifferentiableComputer
 from .digit_memory import DigitMemory
 from .digits import digit_pictures
 from .digits_cnn import DigitsCNN
 from .extras import needed
 from .hopfield import HopfieldMemory
+from .key_value_cache import KeyValueCache
 from .memory_network import MemoryNetwork
+from .recall_mamba import RecallMamba
 from .recall_networks import RecallLSTM, RecallTransformer
 from .recipes import RECIPES, Progress, Recipe, fit
 from .stories import Stories, tell
@@ -24,17 +27,22 @@ from .turing_machine import TuringMachine, copy_batch
 
 __all__ = [
     "RECIPES",
+    "BackcopyTransformer",
     "DifferentiableComputer",
     "DigitMemory",
     "DigitsCNN",
     "HopfieldMemory",
+    "KeyValueCache",
     "MemoryNetwork",
     "Progress",
     "RecallLSTM",
+    "RecallMamba",
     "RecallTransformer",
     "Recipe",
     "Stories",
     "TuringMachine",
+    "backcopy_scores",
+    "backcopy_text",
     "copy_batch",
     "digit_pictures",
     "fit",

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ..analysis.recall import NOT_ASKED, AssociativeRecall, DelayedRecall, RecallTask
+from .backcopy import BackcopyTransformer, backcopy_scores, backcopy_text
 from .differentiable_computer import DifferentiableComputer
 from .digit_memory import DigitMemory
 from .digits import digit_pictures
 from .digits_cnn import DigitsCNN
+from .key_value_cache import KeyValueCache
 from .memory_network import MemoryNetwork
+from .recall_mamba import RecallMamba
 from .recall_networks import RecallLSTM, RecallTransformer
 from .stories import PLACES, WORDS, tell
 from .turing_machine import TuringMachine, copy_batch
@@ -33,6 +37,16 @@ COPY_LENGTH = 8
 COPY_MOST = 15
 """Longest that it copies: of its 16 slots one more is used by the start mark."""
 COMPUTER_LENGTH = 6
+EQUAL_LOAD = AssociativeRecall(pairs=8, symbols=16)
+"""At most this is asked of the three networks that carry equally much."""
+EQUAL_STATE = 288
+"""Numbers that each of them carries when the last question is asked: of 2 layers keys and values of 24 steps, 3 wide; h
+and c, 144 wide; a state of 18 x 13 and the last 3 inputs of 18 channels."""
+EQUAL_STEPS = 1500
+TEXT_LENGTH = 48
+"""Steps of the texts with triggers."""
+SINK_LEAST = 0.15
+"""What a network that parks on the start mark loses at plain steps, in nats, when the mark is evicted."""
 LONGEST_ROW = 3
 """Most pictures that the network of digits remembers."""
 MOST_TRIES = 8
@@ -55,6 +69,7 @@ class Recipe:
         enough: what it must reach; training ends there, and another seed is tried when it does not.
         decay: weight decay (AdamW).
         every: steps between two judgements.
+        least: steps before training may end, for networks that are compared after equal training.
     """
 
     make: Callable[[], nn.Module]
@@ -66,6 +81,7 @@ class Recipe:
     clip: float = 1.0
     decay: float = 0.0
     every: int = field(default=50)
+    least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,8 @@ def fit(recipe: Recipe, seed: int = 0) -> Iterator[tuple[nn.Module, Progress]]:
     """Train by a recipe. A seed that does not reach ``enough`` is given up, and the next one tried.
 
     Yields:
-        The network as it is and where the training is, at every judgement; the last one reached ``enough``.
+        The network as it is and where the training is, at every judgement; the last one reached ``enough`` after
+        ``least`` steps or more.
 
     Raises:
         RuntimeError: when no seed of MOST_TRIES reached it.
@@ -90,7 +107,7 @@ def fit(recipe: Recipe, seed: int = 0) -> Iterator[tuple[nn.Module, Progress]]:
     for tried in range(seed, seed + MOST_TRIES):
         for model, progress in _one_try(recipe, tried):
             yield model, progress
-            if progress.reached >= recipe.enough:
+            if progress.reached >= recipe.enough and progress.step >= recipe.least:
                 return
     raise RuntimeError(f"none of the seeds {seed} .. {seed + MOST_TRIES - 1} reached {recipe.enough}.")
 
@@ -135,6 +152,40 @@ def recall_accuracy(model: nn.Module, task: RecallTask, sequences: int = 512, se
 
 def _shorter_delay(generator: torch.Generator) -> DelayedRecall:
     return DELAYED.with_(delay=int(torch.randint(DELAYED.delay + 1, (), generator=generator)))
+
+
+def _lighter_load(generator: torch.Generator) -> AssociativeRecall:
+    return EQUAL_LOAD.with_(pairs=1 + int(torch.randint(EQUAL_LOAD.pairs, (), generator=generator)))
+
+
+def _equal(make: Callable[[int, int], nn.Module], rate: float, enough: float) -> Recipe:
+    """The recipe of one of the networks that are compared at equal state and after equal training."""
+    return Recipe(
+        lambda: make(EQUAL_LOAD.vocabulary, EQUAL_LOAD.answers),
+        _recall_loss(EQUAL_LOAD, _lighter_load),
+        EQUAL_STEPS,
+        rate,
+        lambda model: recall_accuracy(model, EQUAL_LOAD),
+        enough,
+        decay=0.01,
+        every=250,
+        least=EQUAL_STEPS,
+    )
+
+
+def _backcopy_loss(model: nn.Module, generator: torch.Generator) -> Tensor:
+    text = backcopy_text(64, TEXT_LENGTH, generator)
+    return functional.cross_entropy(model(text)[:, 1:-1].flatten(0, 1), text[:, 2:].flatten())
+
+
+def sink_accuracy(model: nn.Module) -> float:
+    """Part of the symbols after triggers that is right; 0 for a network that does not need the start mark to park on.
+
+    Some seeds park elsewhere: on the step itself.
+    """
+    copied, loss = backcopy_scores(model)
+    evicted = backcopy_scores(model, KeyValueCache(window=4))[1]
+    return copied if evicted - loss > SINK_LEAST else 0.0
 
 
 def _copy_loss(longest: int) -> Loss:
@@ -237,6 +288,12 @@ RECIPES: dict[str, Recipe] = {
         clip=10.0,
         every=100,
     ),
+    "backcopy_transformer": Recipe(
+        BackcopyTransformer, _backcopy_loss, 1500, 3e-3, sink_accuracy, 0.995, decay=0.01, every=100, least=600
+    ),
+    "equal_transformer": _equal(partial(RecallTransformer, width=32, head_width=3), 3e-3, 0.99),
+    "equal_lstm": _equal(partial(RecallLSTM, width=144, embedding=32), 5e-3, 0.7),
+    "equal_mamba": _equal(RecallMamba, 5e-3, 0.5),
     "digit_memory": Recipe(DigitMemory, _several_loss, 3000, 4e-3, several_accuracy, 0.94, every=200),
 }
 """Name of a network -> how it is trained."""

@@ -18,12 +18,17 @@ FIRST_LOGIT = 6.0
 
 
 class SlotMemory(nn.Module):
-    """Slots (B, N, M): read and written by weights over the slots. Has no weights and no forward of its own."""
+    """Slots (B, N, M): read and written by weights over the slots. Has no weights and no forward of its own.
+
+    Attributes:
+        memory: what the slots hold.
+        prev_mem: what they held before the last write, by which a recording checks what was written.
+    """
 
     def __init__(self, slots: int, width: int) -> None:
         super().__init__()
         self.slots, self.width = slots, width
-        self.memory = torch.empty(0)
+        self.memory = self.prev_mem = torch.empty(0)
 
     def reset(self, batch: int) -> None:
         """Forget everything."""
@@ -36,6 +41,7 @@ class SlotMemory(nn.Module):
     def write(self, weights: Tensor, erase: Tensor, add: Tensor) -> None:
         """Erase, then add: ``M (1 - w e^T) + w a^T``."""
         place = weights.unsqueeze(2)
+        self.prev_mem = self.memory
         self.memory = self.memory * (1 - place * erase.unsqueeze(1)) + place * add.unsqueeze(1)
 
 
@@ -72,7 +78,8 @@ class Head(nn.Module):
         mixed = torch.lerp(self.last, content, gate.sigmoid())
         back, stay, forth = shifts.softmax(1).unsqueeze(2).unbind(1)
         moved = back * mixed.roll(-1, 1) + stay * mixed + forth * mixed.roll(1, 1)
-        sharp = (moved + 1e-16) ** (1 + functional.softplus(sharpening))
+        # In parts of the largest: where no slot has much weight, high powers of all of them would be 0.
+        sharp = ((moved + 1e-16) / moved.amax(1, keepdim=True)) ** (1 + functional.softplus(sharpening))
         self.last = sharp / sharp.sum(1, keepdim=True)
         return self.last
 
@@ -104,7 +111,7 @@ class WriteHead(Head):
         """(B, controller) -> its weights (B, N)."""
         key, *settings, erase, add = self.fc_write(hidden).split(self.write_lengths, 1)
         weights = self.address(key, torch.cat(settings, 1))
-        self.memory.write(weights, erase.sigmoid(), add)
+        self.memory.write(weights, erase.sigmoid(), add.tanh())
         return weights
 
 

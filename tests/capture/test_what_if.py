@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import memviz_widgets as mv
-from memviz_widgets import ActivationCache
+from memviz_widgets import ActivationCache, zoo
 from memviz_widgets.capture.what_if_places import exchanged, tensor_at
 from memviz_widgets.errors import ClosedError, EditError, ForwardError, UnknownRecordError, WhatIfError
 
@@ -181,6 +181,31 @@ def test_a_slot_zeroed_between_two_steps(keeps: bool) -> None:
     assert twin[""][:, 0].tolist() == [4, 8, 10]
     assert twin.get("slots", "memory")[0, :, 2, 0].tolist() == [1, 0, 1]
     assert model.slots.memory.eq(0).all()
+
+
+def copied(machine: nn.Module, edits: dict[str, Any]) -> list[bool]:
+    """Which of 8 symbols a Turing machine copies right, with edits of its memory, which its heads read and write."""
+    symbols, shown = zoo.copy_batch(1, 8, 6, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        twin = ActivationCache.capture(machine, symbols).what_if(edits)
+    return ((twin[""][0, -8:] > 0) == (shown[0] > 0.5)).all(1).tolist()
+
+
+def test_a_slot_of_a_memory_that_heads_write_is_wiped() -> None:
+    machine = zoo.load("turing_machine")
+    right = copied(machine, {"memory memory": mv.edit.zero(slot=4, time=9)})
+    assert right == [True, True, True, False, True, True, True, True]  # symbol 4 is in slot 4
+    right = copied(machine, {"memory memory": mv.edit.zero(slot=4, time=3)})
+    assert all(right)  # before it is written
+
+
+def test_what_a_head_read_is_changed_on_its_way_out() -> None:
+    machine = zoo.load("turing_machine")
+    assert not copied(machine, {"memory read": mv.edit.zero(time=9)})[0]  # symbol 1 is read at the end mark
+    with pytest.raises(EditError, match="'memory erase' cannot be edited: this call does not carry it on"):
+        copied(machine, {"memory erase": mv.edit.zero(time=3)})
+    with pytest.raises(EditError, match="slot=40 is outside of 'memory memory', which has 16"):
+        copied(machine, {"memory memory": mv.edit.zero(slot=40)})
 
 
 @pytest.mark.usefixtures("known_slots")

@@ -47,7 +47,7 @@ def test_every_network_reaches_what_its_recipe_asks_for(name: str) -> None:
 def test_the_turing_machine_copies_as_long_as_it_has_slots() -> None:
     machine = zoo.load("turing_machine")
     assert [recipes.copy_accuracy(machine, length) for length in (1, 4, 8, 12, 15)] == [1.0] * 5
-    assert recipes.copy_accuracy(machine, 20) < 0.6  # half of the bits are right by chance
+    assert recipes.copy_accuracy(machine, 20) < 0.7  # half of the bits are right by chance
 
 
 def test_the_memory_network_looks_at_the_sentence_that_has_the_answer() -> None:
