@@ -111,7 +111,7 @@ class AttentionExplorer(Explorer):
         if not layers:
             return [summary, HeadGrid(selection=selection)]  # which says that there is none
         self.colors = ColorMapping(selection=selection, choice=self.choice)
-        if is_alone(self.cache):
+        if is_alone(self.cache, selection):
             selection.layer = layers[0]
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         record = RecordLine(selection=selection, choice=self.choice)

@@ -119,7 +119,7 @@ class MemoryExplorer(Explorer):
                 RecordLine(selection=selection, choice=self.choice),
             ]  # which says that there is none
         self.colors = ColorMapping(selection=selection, choice=self.choice)
-        if is_alone(self.cache):
+        if is_alone(self.cache, selection):
             selection.layer = _first_layer(memories)
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         record = RecordLine(selection=selection, choice=self.choice)
