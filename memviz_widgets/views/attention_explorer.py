@@ -50,7 +50,7 @@ MAP_CHOICES = [
     ("attention rollout up to this layer", "rollout"),
     ("attention flow from the query", "flow"),
 ]
-RANGE_CHOICES = [("0 to 1, or what the map needs", "auto"), ("this map", "frame")]
+RANGE_CHOICES = [("0 to 1, or what the map needs", "auto"), ("this map", "frame"), ("as set in Python", "fixed")]
 ORDER_CHOICES = [
     ("index", "index"),
     ("entropy", "entropy"),

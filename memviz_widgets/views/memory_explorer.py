@@ -41,7 +41,7 @@ MAP_CHOICES = [
     ("who wrote what is read", "reads"),
 ]
 ORDER_CHOICES = [("index", "index"), ("timescale", "timescale"), ("similarity", "similarity")]
-RANGE_CHOICES = [("automatic", "auto"), ("this map", "frame")]
+RANGE_CHOICES = [("automatic", "auto"), ("this map", "frame"), ("as set in Python", "fixed")]
 ENTRY_CHOICES = [("attention received", "attention received"), ("key norm", "key norm"), ("value norm", "value norm")]
 
 

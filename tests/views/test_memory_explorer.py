@@ -157,3 +157,9 @@ def test_explore_side_by_side_and_of_a_cache() -> None:
     box.close()
     with pytest.raises(UnknownOptionError, match="explore has no option 'budgets'; nearest is 'budget'"):
         mv.explore(nn.Linear(3, 4), torch.ones(1, 3), budgets="1 MiB")
+
+
+def test_a_range_that_was_set_in_python_has_a_name_in_the_dropdown(explorer: mv.MemoryExplorer) -> None:
+    explorer.colors.vmax = 0.1
+    (ranges,) = [control for control in below(explorer, Dropdown) if control.description == "range"]
+    assert explorer.colors.mode in [value for _, value in ranges.options]
