@@ -45,7 +45,9 @@ export class HeadRow {
 
   /** The name and the room of the row, whether it is in view or not. */
   place(row: GridRow, grid: GridLayout, height: number): void {
-    setText(this.name, row.name);
+    if (this.name.textContent !== row.name) {
+      this.name.replaceChildren(...breakable(row.name));
+    }
     this.name.title = row.label;
     this.name.setAttribute('aria-label', row.label);
     this.el.dataset.layer = String(row.layer);
@@ -141,4 +143,9 @@ function headCell(position: number): HTMLDivElement {
   words.append(element('span', 'memviz-head-number'), element('span', 'memviz-head-kind'));
   cell.append(element('div', 'memviz-head-map'), words, element('div', 'memviz-head-value'));
   return cell;
+}
+
+/** A path that a narrow column breaks after a dot, rather than anywhere. */
+function breakable(path: string): (string | HTMLElement)[] {
+  return path.split(/(?<=\.)/).flatMap((part, place) => (place ? [document.createElement('wbr'), part] : [part]));
 }

@@ -29,6 +29,7 @@ describe('rows', () => {
     const { grid } = twoLayers();
     const names = all(grid, '.memviz-heads-name');
     expect(names.map((name) => name.textContent)).toEqual(['h.0.attn', 'h.1.attn']);
+    expect(names[0]!.innerHTML).toBe('h.<wbr>0.<wbr>attn'); // a narrow column breaks it after a dot
     expect(names.map((name) => name.title)).toEqual(['h.0.attn attention', 'h.1.attn attention']);
     expect(heads(grid, 1)).toEqual([0, 1, 2]);
   });

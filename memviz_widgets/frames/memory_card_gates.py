@@ -74,7 +74,7 @@ def _retention_rows(subject: Subject) -> Found:
     below = curves < 1 / math.e
     horizons = below.to(torch.int64).argmax(1).double().masked_fill(~below.any(1), math.nan)
     mean = float(horizons[0])
-    text = f"{mean:.0f} steps" if not math.isnan(mean) else f"above 1/e up to lag {lags}"
+    text = count_text(round(mean), "step") if not math.isnan(mean) else f"above 1/e up to lag {lags}"
     fallen = int((~horizons[1:].isnan()).sum())
     units = f"{fallen} of {len(horizons) - 1} {unit_dim(content.dims) or 'unit'}s fall below 1/e"
     yield row(

@@ -162,7 +162,7 @@ def gradient_rows(subject: Subject) -> Found:
         known = not math.isnan(horizon)
         yield row(
             "gradient horizon",
-            f"{horizon:.0f} steps" if known else f"above {name} up to lag {lags}",
+            count_text(round(horizon), "step") if known else f"above {name} up to lag {lags}",
             name=f"gradient horizon ({name})",
             number=horizon if known else None,
             compare=f"recorded up to lag {lags}",

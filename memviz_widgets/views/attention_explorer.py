@@ -50,7 +50,7 @@ MAP_CHOICES = [
     ("attention rollout up to this layer", "rollout"),
     ("attention flow from the query", "flow"),
 ]
-RANGE_CHOICES = [("0 to 1, or what the map needs", "auto"), ("this map", "frame")]
+RANGE_CHOICES = [("0 to 1, or what the map needs", "auto"), ("this map", "frame"), ("as set in Python", "fixed")]
 ORDER_CHOICES = [
     ("index", "index"),
     ("entropy", "entropy"),
@@ -112,7 +112,7 @@ class AttentionExplorer(Explorer):
         if not layers:
             return [summary, HeadGrid(selection=selection)]  # which says that there is none
         self.colors = ColorMapping(selection=selection, choice=self.choice)
-        if is_alone(self.cache):
+        if is_alone(self.cache, selection):
             selection.layer = layers[0]
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         record = RecordLine(selection=selection, choice=self.choice)

@@ -134,7 +134,7 @@ class HealthReport(Explorer):
         self.table = HealthTable(selection=selection, checks=health_checks())
         self._write(selection, health.report(self.cache, on_demand=self._on_demand), on_demand=self._on_demand)
         self.table.on_msg(self._asked)
-        if is_alone(self.cache) and self.table.first >= 0:
+        if is_alone(self.cache, selection) and self.table.first >= 0:
             _go(selection, self.rows[self.table.first], 0)
         return [CacheSummary(selection=selection), self.table, RecordLine(selection=selection)]
 

@@ -43,7 +43,12 @@ MAP_CHOICES = [
     ("who wrote what is read", "reads"),
 ]
 ORDER_CHOICES = [("index", "index"), ("timescale", "timescale"), ("similarity", "similarity")]
-RANGE_CHOICES = [("automatic", "auto"), ("this map", "frame"), ("this part, every step", "layer")]
+RANGE_CHOICES = [
+    ("automatic", "auto"),
+    ("this map", "frame"),
+    ("this part, every step", "layer"),
+    ("as set in Python", "fixed"),
+]
 ENTRY_CHOICES = [("attention received", "attention received"), ("key norm", "key norm"), ("value norm", "value norm")]
 
 
@@ -122,7 +127,7 @@ class MemoryExplorer(Explorer):
                 RecordLine(selection=selection, choice=self.choice),
             ]  # which says that there is none
         self.colors = ColorMapping(selection=selection, choice=self.choice)
-        if is_alone(self.cache):
+        if is_alone(self.cache, selection):
             selection.layer = _first_layer(memories)
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
         record = RecordLine(selection=selection, choice=self.choice)

@@ -55,7 +55,7 @@ def leave(cache: ActivationCache, selection: Selection) -> None:
         shared.store.close()
 
 
-def is_alone(cache: ActivationCache) -> bool:
-    """Whether one view, and no other, uses what is shared for this cache."""
+def is_alone(cache: ActivationCache, selection: Selection) -> bool:
+    """Whether one view, and no other, uses this selection: it may then begin where it likes."""
     shared = _SHARED.get(cache)
-    return shared is not None and shared.users == 1
+    return shared is not None and (shared.users == 1 or selection is not shared.selection)

@@ -24,6 +24,7 @@ from .recall_networks import RecallLSTM, RecallTransformer
 from .recipes import RECIPES, Progress, Recipe, fit
 from .stories import Stories, tell
 from .turing_machine import TuringMachine, copy_batch
+from .vision_transformer import VisionTransformer, digits_on_canvas
 
 __all__ = [
     "RECIPES",
@@ -41,10 +42,12 @@ __all__ = [
     "Recipe",
     "Stories",
     "TuringMachine",
+    "VisionTransformer",
     "backcopy_scores",
     "backcopy_text",
     "copy_batch",
     "digit_pictures",
+    "digits_on_canvas",
     "fit",
     "load",
     "make",

@@ -26,6 +26,7 @@ from .recall_mamba import RecallMamba
 from .recall_networks import RecallLSTM, RecallTransformer
 from .stories import PLACES, WORDS, tell
 from .turing_machine import TuringMachine, copy_batch
+from .vision_transformer import VisionTransformer, digits_on_canvas
 
 ASSOCIATIVE = AssociativeRecall(pairs=4, symbols=16)
 """What the transformer is trained on."""
@@ -246,6 +247,17 @@ def several_accuracy(model: nn.Module, steps: int = 3, count: int = 1000, seed: 
     return float((model(pictures, asked).argmax(1) == digits).float().mean())
 
 
+def _canvas_loss(model: nn.Module, generator: torch.Generator) -> Tensor:
+    canvases, digits, _ = digits_on_canvas(64, "train", generator)
+    return functional.cross_entropy(model(canvases), digits)
+
+
+def canvas_accuracy(model: nn.Module, count: int = 1000, seed: int = 10_000) -> float:
+    """Part of the test digits that is read right, wherever on its canvas each lies."""
+    canvases, digits, _ = digits_on_canvas(count, "test", torch.Generator().manual_seed(seed))
+    return float((model(canvases).argmax(1) == digits).float().mean())
+
+
 RECIPES: dict[str, Recipe] = {
     "digits_cnn": Recipe(DigitsCNN, _digits_loss, 2000, 3e-3, digits_accuracy, 0.98),
     "recall_transformer": Recipe(
@@ -295,5 +307,8 @@ RECIPES: dict[str, Recipe] = {
     "equal_lstm": _equal(partial(RecallLSTM, width=144, embedding=32), 5e-3, 0.7),
     "equal_mamba": _equal(RecallMamba, 5e-3, 0.5),
     "digit_memory": Recipe(DigitMemory, _several_loss, 3000, 4e-3, several_accuracy, 0.94, every=200),
+    "vision_transformer": Recipe(
+        VisionTransformer, _canvas_loss, 6000, 1e-3, canvas_accuracy, 0.95, decay=0.05, every=200
+    ),
 }
 """Name of a network -> how it is trained."""

@@ -66,6 +66,7 @@ def test_the_horizon_is_that_of_the_mean_curve() -> None:
     row = row_of(card_of(constant_gate([0.5, 0.5])), "retention horizon")
     assert (row["value"], row["number"]) == ("2 steps", 2.0)  # .5, .25 < 1/e
     assert row["detail"].startswith("2 of 2 channels fall below 1/e; at lag 4 0.0625 is left")
+    assert row_of(card_of(constant_gate([0.3])), "retention horizon")["value"] == "1 step"
     beyond = row_of(card_of(constant_gate([0.99])), "retention horizon")
     assert (beyond["value"], beyond["number"]) == ("above 1/e up to lag 4", None)
     assert beyond["compare"] == "recorded up to lag 4"

@@ -71,6 +71,25 @@ def test_the_lstm_keeps_a_symbol_for_longer_than_it_was_trained_to() -> None:
     assert recipes.recall_accuracy(lstm, recipes.DELAYED.with_(delay=100)) == 1.0
 
 
+def test_the_vision_transformer_looks_at_the_digit_wherever_it_lies() -> None:
+    canvases, _, corners = zoo.digits_on_canvas(200, "test", drawn())
+    weights = mv.ActivationCache.capture(zoo.load("vision_transformer"), canvases).attention("blocks.1.attention")
+    for top, left, summary in zip(*corners.T.tolist(), weights.mean(1)[:, 0, 1:], strict=True):  # (36,)
+        under = summary.view(6, 6)[top // 4 : (top + 11) // 4, left // 4 : (left + 11) // 4]
+        assert under.sum() > 0.4, (top, left)
+    uniform = mv.ActivationCache.capture(zoo.make("vision_transformer"), canvases).attention("blocks.1.attention")
+    assert uniform[:, :, 0, 1:].amax() < 0.1  # before training it looks everywhere
+
+
+def test_digits_lie_within_the_canvas_and_noise_is_dark() -> None:
+    canvases, digits, corners = zoo.digits_on_canvas(300, "test", drawn())
+    assert canvases.shape == (300, 1, 24, 24) and set(digits.tolist()) == set(range(10))
+    assert (corners.min(), corners.max()) == (0, 16)
+    for canvas, (top, left) in zip(canvases, corners.tolist(), strict=True):
+        canvas[:, top : top + 8, left : left + 8] = 0
+    assert 0.2 < canvases.max() <= 0.25
+
+
 def test_hopfield_completes_half_a_pattern() -> None:
     patterns = torch.randn(30, 64, generator=drawn()).sign()
     half = torch.where(torch.arange(64) < 32, patterns, 0.0)

@@ -82,6 +82,7 @@ def test_slots_come_before_their_controller() -> None:
 
 
 def test_it_is_linked_with_the_other_views_of_the_cache(explorer: mv.MemoryExplorer) -> None:
+    begins = explorer.selection.path
     other = mv.ActivationExplorer(explorer.cache)
     assert other.selection is explorer.selection
     other.selection.layer = "out"
@@ -90,6 +91,7 @@ def test_it_is_linked_with_the_other_views_of_the_cache(explorer: mv.MemoryExplo
     assert (second.selection.path, second.selection.time) == ("out", 3)  # who comes later does not move the others
     alone = mv.MemoryExplorer(explorer.cache, link=False)
     assert alone.selection is not explorer.selection
+    assert alone.selection.path == begins != "out"  # with a cursor of its own it begins at the memory
     for view in (other, second, alone):
         view.close()
 
@@ -155,3 +157,9 @@ def test_explore_side_by_side_and_of_a_cache() -> None:
     box.close()
     with pytest.raises(UnknownOptionError, match="explore has no option 'budgets'; nearest is 'budget'"):
         mv.explore(nn.Linear(3, 4), torch.ones(1, 3), budgets="1 MiB")
+
+
+def test_a_range_that_was_set_in_python_has_a_name_in_the_dropdown(explorer: mv.MemoryExplorer) -> None:
+    explorer.colors.vmax = 0.1
+    (ranges,) = [control for control in below(explorer, Dropdown) if control.description == "range"]
+    assert explorer.colors.mode in [value for _, value in ranges.options]
