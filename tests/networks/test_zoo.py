@@ -152,6 +152,14 @@ def test_a_seed_that_does_not_learn_is_given_up_for_the_next() -> None:
     assert tried == list(range(3, 11))
 
 
+def test_training_ends_when_enough_is_reached_but_not_before_its_least_steps() -> None:
+    recipe = recipes.Recipe(
+        zoo.DigitsCNN, lambda model, _: next(model.parameters()).sum(), 8, 0.1, lambda _: 1.0, 0.5, every=2, least=4
+    )
+    with torch.enable_grad():
+        assert [progress.step for _, progress in zoo.fit(recipe)] == [2, 4]
+
+
 def test_training_leaves_the_callers_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
