@@ -72,6 +72,11 @@ class PageSource:
         self._memory = MemoryPages()
 
     @property
+    def closed(self) -> bool:
+        """Whether there are no values any more."""
+        return self._cache is None or self._cache.closed
+
+    @property
     def summary(self) -> str:
         """How much was recorded and is held, "" once the cache is gone; a page that needs a replay changes it."""
         return "" if self._cache is None or self._cache.closed else self._cache.summary

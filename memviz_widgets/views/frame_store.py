@@ -84,10 +84,10 @@ class FrameStore(Synced, Widget):
         """Where the pages come from.
 
         Raises:
-            ClosedError: after ``close()``.
+            ClosedError: after ``close()``, or when the cache is closed.
         """
-        if self._source is None or self.comm is None:
-            raise ClosedError("the store of these views is closed; show the recording again.")
+        if self._source is None or self._source.closed:
+            raise ClosedError("the cache of these views was closed and its values are gone; capture again.")
         return self._source
 
     def __repr__(self) -> str:

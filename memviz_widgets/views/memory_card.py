@@ -88,8 +88,8 @@ class MemoryCard(Synced, DOMWidget):
             if key not in found and self._cache is not None:
                 try:
                     found[key] = dict(build_card(self._cache, record, sample, patient=False))
-                except MemvizError as error:
-                    found[key] = _failed(error)
+                except Exception as error:  # as in an answer: one card of many, which says what happened
+                    found[key] = _failed(_said(error))
         return found
 
     def _remember(self, key: str, card: dict[str, Any]) -> None:
@@ -104,13 +104,18 @@ class MemoryCard(Synced, DOMWidget):
         try:
             self.measure(record, sample, patient=bool(content.get("patient")))
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
-            text = str(error) if isinstance(error, MemvizError) else f"{type(error).__name__}: {error}"
+            text = _said(error)
             self._remember(f"{record}/{sample}", _failed(text))
             if not isinstance(error, MemvizError):
                 self.selection.store.problem = text
         self.send({"type": "done", "record": record, "sample": sample})  # also where the card is as it was
 
 
-def _failed(reason: str | MemvizError) -> dict[str, Any]:
+def _failed(reason: str) -> dict[str, Any]:
     """The card of what cannot be measured."""
-    return {"title": "", "rows": [], "absent": [], "offers": [], "problems": [str(reason)]}
+    return {"title": "", "rows": [], "absent": [], "offers": [], "problems": [reason]}
+
+
+def _said(error: Exception) -> str:
+    """A refusal of ours as it stands, another error with its kind."""
+    return str(error) if isinstance(error, MemvizError) else f"{type(error).__name__}: {error}"

@@ -217,6 +217,28 @@ def test_a_closed_view(make_explorer: Make, tmp_path: Path) -> None:
         explorer.save_html(tmp_path / "a.html")
 
 
+def test_a_closed_cache(make_explorer: Make, tmp_path: Path) -> None:
+    explorer = make_explorer()
+    explorer.cache.close()
+    with pytest.raises(ClosedError, match="the cache of these views was closed and its values are gone; capture again"):
+        explorer.save_html(tmp_path / "a.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_saved_capture_gives_the_page_of_the_recording(
+    model: nn.Module, x: torch.Tensor, make_explorer: Make, tmp_path: Path
+) -> None:
+    cache = mv.ActivationCache.capture(model, x)
+    recorded = make_explorer(cache).save_html(tmp_path / "a.html", title="t")
+    cache.save(tmp_path / "run.safetensors")
+    opened = mv.ActivationCache.open(tmp_path / "run.safetensors")
+    again = make_explorer(opened).save_html(tmp_path / "b.html", title="t")
+    (first,), (second,) = models_of(recorded, "FrameStoreModel"), models_of(again, "FrameStoreModel")
+    assert first["pages"] == second["pages"] and first["pages"]
+    blobs = [re.findall(r'data-name="(s0[^"]*)">(.*?)<', file.read_text("utf-8")) for file in (recorded, again)]
+    assert blobs[0] == blobs[1]
+
+
 def test_a_box_with_a_closed_view(make_explorer: Make, tmp_path: Path) -> None:
     explorer = make_explorer()
     box = ipywidgets.VBox([explorer])

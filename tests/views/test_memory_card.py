@@ -117,6 +117,22 @@ def test_errors_are_sentences_in_the_card(explorer: mv.MemoryExplorer, monkeypat
     assert explorer.selection.store.problem == "KeyError: 'lost'"
 
 
+def test_cards_at_places_are_made_without_being_remembered(
+    explorer: mv.MemoryExplorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = card_of(explorer)
+    record = content_index(explorer)
+    found = card.cards_at([(record, 0), (10_000, 0)])
+    assert found[f"{record}/0"]["rows"] and found["10000/0"]["problems"][0].startswith("no record 10000")
+    assert card.cards == {}
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise ArithmeticError("singular")
+
+    monkeypatch.setattr(memory_card, "build_card", broken)
+    assert card.cards_at([(record, 0)])[f"{record}/0"]["problems"] == ["ArithmeticError: singular"]
+
+
 def test_a_closed_cache_is_an_answer(explorer: mv.MemoryExplorer) -> None:
     view, record = card_of(explorer), content_index(explorer)
     explorer.cache.close()
