@@ -20,6 +20,7 @@ from ..frames.recall_rows import State, recall_curves
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 from .choice_link import ChoiceLink
 from .explorer import Explorer, classed
+from .frozen import Freezable
 from .lifecycle import close_all, widgets_below
 from .recall_controls import RecallControls
 from .recall_curves import RecallCurves
@@ -32,7 +33,7 @@ SHOWN_S = 0.1
 
 
 @register
-class RecallLab(Synced, VBox):
+class RecallLab(Freezable, Synced, VBox):
     """How well a model remembers: accuracy against delay, length, load or distractors, of one model or several.
 
     ``display(RecallLab(model, task))`` and press Run: points come as they are measured, other cells run in between, and

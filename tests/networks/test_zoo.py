@@ -84,7 +84,7 @@ def test_the_vision_transformer_looks_at_the_digit_wherever_it_lies() -> None:
 def test_digits_lie_within_the_canvas_and_noise_is_dark() -> None:
     canvases, digits, corners = zoo.digits_on_canvas(300, "test", drawn())
     assert canvases.shape == (300, 1, 24, 24) and set(digits.tolist()) == set(range(10))
-    assert (corners.min(), corners.max()) == (0, 16)
+    assert [int(corners.min()), int(corners.max())] == [0, 16]
     for canvas, (top, left) in zip(canvases, corners.tolist(), strict=True):
         canvas[:, top : top + 8, left : left + 8] = 0
     assert 0.2 < canvases.max() <= 0.25
@@ -150,6 +150,14 @@ def test_a_seed_that_does_not_learn_is_given_up_for_the_next() -> None:
     with torch.enable_grad(), pytest.raises(RuntimeError, match=r"none of the seeds 3 \.\. 10"):
         tried.extend(progress.seed for _, progress in zoo.fit(never, 3))
     assert tried == list(range(3, 11))
+
+
+def test_training_ends_when_enough_is_reached_but_not_before_its_least_steps() -> None:
+    recipe = recipes.Recipe(
+        zoo.DigitsCNN, lambda model, _: next(model.parameters()).sum(), 8, 0.1, lambda _: 1.0, 0.5, every=2, least=4
+    )
+    with torch.enable_grad():
+        assert [progress.step for _, progress in zoo.fit(recipe)] == [2, 4]
 
 
 def test_training_leaves_the_callers_generator_alone() -> None:

@@ -19,6 +19,8 @@ from torch import nn
 import memviz_widgets as mv
 from memviz_widgets.errors import BudgetError, ClosedError, FrozenError, SaveError, SourceError
 
+from ..recall_models import LooksBack
+
 Make = Callable[..., mv.ActivationExplorer]
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
@@ -292,3 +294,11 @@ def test_the_title_says_what_is_shown(make_explorer: Make, tmp_path: Path) -> No
         "utf-8"
     )
     assert "<h1>R&amp;D</h1>" in explorer.save_html(tmp_path / "a.html", title="R&D").read_text("utf-8")
+
+
+def test_a_recall_lab_keeps_its_curves(tmp_path: Path) -> None:
+    task = mv.analysis.recall.DelayedRecall(delay=3)
+    lab = mv.RecallLab(LooksBack(4), task, sweep={"delay": [0, 2, 6]}, n=32).run(progress=False)
+    (curves,) = models_of(lab.save_html(tmp_path / "lab.html"), "RecallCurvesModel")
+    assert [dot["value"] for dot in curves["curves"][0]["dots"]] == [0.0, 2.0, 6.0]
+    lab.close()
