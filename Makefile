@@ -4,6 +4,7 @@
 # make dist   wheel and sdist in dist/
 # make bench  the benchmarks; a target that is missed fails
 # make screenshots  pictures of the explorers and of the lessons in dist/screenshots, the README's copied to docs/
+# make docs  the site in dist/site: pages, lessons with their pictures, reference
 # make clean  takes away what the others made
 # Each prepares what it needs first; PYTHON=python3.12 says which Python makes .venv.
 
@@ -15,7 +16,7 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 NOTEBOOK := notebooks/00_quickstart.ipynb
 IN_VENV := .venv/bin/python
 
-.PHONY: lab test build dist bench screenshots clean python
+.PHONY: lab test build dist bench screenshots docs clean python
 
 lab: python
 	$(PYTHON) .setup/prepare.py lab
@@ -56,6 +57,10 @@ screenshots: python
 	cp dist/screenshots/memory-light-1400.png docs/memory-light.png
 	cp dist/screenshots/07_debugging-light-1400-cell14.png docs/comparison-light.png
 	cp dist/screenshots/07_debugging-light-1400-cell16.png docs/health-light.png
+
+docs: python
+	$(PYTHON) .setup/prepare.py test
+	cd docs && OMP_NUM_THREADS=1 ../$(IN_VENV) -m site_builder $(ARGS)
 
 clean:
 	rm -rf .venv dist js/node_modules js/lib memviz_widgets/labextension memviz_widgets/nbextension memviz_widgets/static

@@ -1,0 +1,1 @@
+"""The site of docs/: pages, lessons with their pictures, reference. Run as ``make docs``."""
