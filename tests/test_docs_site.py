@@ -84,7 +84,7 @@ def test_the_reference_has_every_public_name(pages: dict[Path, Addresses]) -> No
     modules = {"analysis", "edit", "errors"}
     assert {f"memviz_widgets.{name}" for name in mv.__all__ if name not in {*modules, "__version__"}} <= there
     views = re.sub(r"<[^>]+>", "", (site() / "reference/views.html").read_text(encoding="utf-8"))
-    assert "memviz_widgets.explore" in views and "explore(model" in views.replace("\n", "").replace(" ", "")
+    assert "memviz_widgets.explore" in views and "explore(source" in views.replace("\n", "").replace(" ", "")
 
 
 @pytest.mark.slow

@@ -80,9 +80,9 @@ def _opening(title: str) -> str:
 
 
 def _names(module: ModuleType) -> Iterator[str]:
-    """The public names of a module that are its own to show, in its order: no module, nothing that it imports."""
+    """The public names of a module that are its own to show, constants last: no module, nothing that it imports."""
     listed = getattr(module, "__all__", None)
-    for name in listed or vars(module):
+    for name in sorted(listed or vars(module), key=str.isupper):
         thing = getattr(module, name)
         if listed is None and (name.startswith("_") or getattr(thing, "__module__", "") != module.__name__):
             continue
