@@ -69,7 +69,8 @@ export function writeTokens(axis: WidgetModel, { values, labels, turned }: Token
   const shown = Array.from((axis.get('tick_values') as ArrayLike<number> | null) ?? []);
   const now = JSON.stringify([shown, axis.get('tick_labels'), axis.get('tick_style')]);
   if (now !== JSON.stringify([values, labels, style])) {
-    axis.set({ tick_values: Float64Array.from(values), tick_labels: labels, tick_style: style });
+    // Labels first: bqplot draws new ticks in a transition, which writes the labels that it knew when it began.
+    axis.set({ tick_labels: labels, tick_values: Float64Array.from(values), tick_style: style });
   }
 }
 

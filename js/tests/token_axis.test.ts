@@ -60,6 +60,14 @@ describe('an axis', () => {
     expect(axis.get('tick_style')).toMatchObject({ fill: 'red', 'text-anchor': 'end' });
   });
 
+  it('is told the labels before the ticks that they stand at', () => {
+    const axis = foreign({ side: 'left' });
+    const told: string[] = [];
+    axis.on('all', (event: string) => told.push(event));
+    write(axis);
+    expect(told.filter((event) => /tick_(labels|values)/.test(event))).toEqual(['change:tick_labels', 'change:tick_values']);
+  });
+
   it('goes back to numbers with nothing left of the texts', () => {
     const axis = foreign({ side: 'bottom' });
     write(axis);
