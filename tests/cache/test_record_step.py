@@ -335,5 +335,5 @@ def test_a_memory_that_lost_a_part_is_not_kept() -> None:
 def test_what_if_of_a_training_says_that_it_has_no_forward(model: nn.Module) -> None:
     cache = mv.ActivationCache()
     trained(model, cache, 2)
-    with pytest.raises(mv.errors.WhatIfError, match="not made by ActivationCache.capture, so it knows no forward"):
+    with pytest.raises(mv.errors.WhatIfError, match=r"not made by ActivationCache\.capture, so it knows no forward"):
         cache.what_if({"0": mv.edit.zero(channel=0)})
