@@ -28,7 +28,7 @@ def test_there_is_a_quickstart() -> None:
 def test_the_reading_list_has_every_lesson_in_order() -> None:
     listed = re.findall(r"^\| \[(\w+)\]\((\w+)\.ipynb\) \| \d+ \|", (FOLDER / "README.md").read_text(), re.MULTILINE)
     names = [name for name, target in listed if name == target]
-    assert names == sorted(set(names)) and {path.stem for path in NOTEBOOKS} <= set(names)
+    assert names == sorted(set(names)) and {path.stem for path in NOTEBOOKS} == set(names)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
