@@ -149,7 +149,7 @@ def trained() -> nn.Module:
     model = network()
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 1
+            weight.add_(1)
     return model
 
 
