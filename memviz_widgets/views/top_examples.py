@@ -66,9 +66,8 @@ class TopExamples(Synced, DOMWidget):
         dataset, record = self._dataset, int(self.selection.record)
         if dataset is None or dataset.closed:
             return
-        found, channel = (), min(int(self.selection.channel), max(0, self.selection.extent("channel") - 1))
-        if record >= 0:
-            found = dataset.top_of(dataset.records[record], channel)
+        channel = min(int(self.selection.channel), max(0, self.selection.extent("channel") - 1))
+        found = dataset.top_of(dataset.records[record], channel) if record >= 0 else ()
         with self.hold_sync():
             self.record, self.channel = record, channel
             self.samples = [each.sample for each in found]
