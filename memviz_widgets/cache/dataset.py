@@ -23,10 +23,11 @@ from ..capture.inputs import check_model
 from ..capture.layer_names import choose_layers
 from ..capture.progress import Progress
 from ..capture.trace import Trace, survey
+from ..capture.weights import check_sizes
 from ..errors import BudgetError, DatasetError, FormatError, SaveError
 from .active import refuse_active
 from .budget import parse_budget
-from .dataset_cache import ActivationDataset, open_dataset, state_of, tallies_of, weights_crc
+from .dataset_cache import ActivationDataset, open_dataset, state_of, tallies_of
 from .dataset_format import (
     COMMIT_NAME,
     ArrayPlan,
@@ -36,7 +37,7 @@ from .dataset_format import (
     read_commit,
     read_plan,
 )
-from .dataset_layers import Found, Options, Reduce, by_channel, check_options, outputs_of, tensors_in
+from .dataset_layers import Found, Options, Reduce, by_channel, check_options, outputs_of, tensors_in, weights_crc
 from .dataset_shards import DatasetFolder, ShardWriter
 from .store_files import FOLDER, store_place
 
@@ -97,7 +98,8 @@ def record_dataset(
     """
     check_options(reduce, dtype, call)
     _check_top(top_k)
-    refuse_active(check_model(model))
+    check_sizes(check_model(model))
+    refuse_active(model)
     options = Options(layers, dims, reduce, dtype, call)
     folder = _folder_of(to)
     wanted = _wanted_plan(model, options, top_k)
@@ -164,8 +166,10 @@ class _Recording:
                 f"{place.text!r} was begun with {difference}. Give the same again to go on with it, or another path."
             )
         data = self._folder.commit()
-        self._begin(plan, *(read_commit(data, plan) if data is not None else (Commit(), None)))
-        return self.commit.complete
+        commit, state = read_commit(data, plan) if data is not None else (Commit(), None)
+        if not commit.complete:
+            self._begin(plan, commit, state)
+        return commit.complete
 
     def _begin(self, plan: DatasetPlan, commit: Commit, state: Any) -> None:
         self._plan, self.commit = plan, commit

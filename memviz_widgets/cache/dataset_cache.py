@@ -6,9 +6,7 @@ picture needs them, statistics per channel and the samples that excite a channel
 
 from __future__ import annotations
 
-import math
 import os
-import zlib
 from typing import Any
 
 import numpy as np
@@ -157,8 +155,9 @@ def tallies_of(plan: DatasetPlan, state: dict[str, Array] | None) -> tuple[list[
     tallies = [ChannelTally(each.channels) for each in plan.arrays]
     tops = [TopTally(each.channels, plan.top_k) for each in plan.arrays]
     for number, pair in enumerate(zip(tallies, tops, strict=True)):
-        for each in pair if state is not None else ():
-            each.restore({name: state[f"{number}.{name}"] for name in each.state()} if state else {})
+        for each in pair:
+            if state is not None:
+                each.restore({part: state[f"{number}.{part}"] for part in each.state()})
     return tallies, tops
 
 
@@ -214,16 +213,3 @@ def _record(plan: ArrayPlan, array: StoredArray, stats: Any) -> TensorRecord:
     dtype = str(plan.dtype).removeprefix("torch.")
     where = (plan.number, plan.path, plan.module_type, plan.call, "output", plan.item)
     return TensorRecord(*where, plan.dims, array.full, dtype, "cpu", array.nbytes, stats, kept=True, note=plan.note)
-
-
-def weights_crc(model: torch.nn.Module) -> str:
-    """CRC-32 over parameters and buffers, 8 hexadecimal digits; of large ones over elements spread over them."""
-    from ..capture import checksum, fingerprint, tensor_kind  # noqa: PLC0415
-
-    crc = 0
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        crc = zlib.crc32(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode(), crc)
-        if tensor_kind(tensor) == "dense":
-            whole = math.prod(tensor.shape) * tensor.element_size() <= 1 << 20
-            crc = zlib.crc32(checksum(tensor).to_bytes(4, "little") if whole else fingerprint(tensor), crc)
-    return f"{crc:08x}"

@@ -5,6 +5,8 @@ In: a model and a batch of a loader. Out: drafts and tensors on the CPU, batch f
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +21,8 @@ from ..records import Draft
 
 Reduce = Callable[[Tensor], Tensor]
 REDUCTIONS = ("mean", "max")
+WHOLE_BYTES = 1 << 20
+"""Bytes up to which all elements of a weight are compared when a recording goes on."""
 _INTO_FLOAT = (torch.float16, torch.bfloat16, torch.bool, torch.uint8, torch.int8, torch.int16)
 
 
@@ -135,6 +139,18 @@ def tensors_in(batch: object) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
+def weights_crc(model: nn.Module) -> str:
+    """CRC-32 over parameters and buffers, 8 hexadecimal digits; of large ones over elements spread over them."""
+    crc = 0
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        crc = zlib.crc32(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode(), crc)
+        if tensor_kind(tensor) == "dense":
+            whole = math.prod(tensor.shape) * tensor.element_size() <= WHOLE_BYTES
+            part = capturing.checksum(tensor).to_bytes(4, "little") if whole else capturing.fingerprint(tensor)
+            crc = zlib.crc32(part, crc)
+    return f"{crc:08x}"
+
+
 def by_channel(values: Tensor, dims: tuple[str, ...]) -> Tensor:
     """The values as (samples, channels, places), float32 or float64; channels = 1 where no axis is called so."""
     if values.dtype in _INTO_FLOAT or values.dtype.itemsize == 1:
@@ -180,6 +196,8 @@ def _found(draft: Draft, live: Tensor | None, options: Options) -> Found:
         dims = ("batch", *(name for at, name in enumerate(draft.dims) if at != place))
         values, dims = _reduced(live.movedim(place, 0), dims, options.reduce, found.name)
         values = values.detach().to("cpu", options.dtype or values.dtype).contiguous()
+    if 0 in values.shape[1:]:
+        raise DatasetError(f"{found.name} is empty: {tuple(values.shape)}. Leave it out of layers=.")
     return Found(draft, dims, values)
 
 

@@ -19,6 +19,7 @@ from memviz_widgets.errors import (
     FormatError,
     InputError,
     LayersError,
+    ModelError,
     SaveError,
     UnknownRecordError,
 )
@@ -197,6 +198,10 @@ def test_layers_that_do_not_fit_are_named(tmp_path: Path) -> None:
         mv.record_dataset(Two(), x, layers=["rnn", "unused"], to=tmp_path / "a.zarr")
     with pytest.raises(DatasetError, match="'0' has no axis of samples: its dims are \\(time, a, channel\\)"):
         mv.record_dataset(nn.Sequential(nn.Linear(3, 2)), x, dims={"0": "time a channel"}, to=tmp_path / "a.zarr")
+    with pytest.raises(DatasetError, match=r"'0' is empty: \(4, 0\)"):
+        mv.record_dataset(nn.Sequential(nn.Flatten(), nn.Identity()), [x[0][:, :0]], layers="0", to=tmp_path / "a.zarr")
+    with pytest.raises(ModelError, match="has no size yet"):
+        mv.record_dataset(nn.Sequential(nn.LazyLinear(3)), x, to=tmp_path / "a.zarr")
     with pytest.raises(SaveError, match=r"does not end with '.zarr'"):
         mv.record_dataset(Two(), x, layers=["rnn"], to=tmp_path / "a")
     assert not (tmp_path / "a.zarr").exists()
