@@ -40,6 +40,7 @@ bench: python
 	$(IN_VENV) -m pip install --quiet --disable-pip-version-check -c .setup/constraints.txt -r .setup/bench-packages.txt
 	$(IN_VENV) -m tests.benchmarks.capture
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.attention
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.dataset
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.frozen
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory_scrub

@@ -61,6 +61,9 @@ CONTENT_TYPES = {
     ("RecallCurves", "names"): "string[]",
     ("SaveMenu", "forms"): "string[]",
     ("Selection", "store"): "FrameStoreModel",
+    ("TopExamples", "places"): "string[]",
+    ("TopExamples", "samples"): "number[]",
+    ("TopExamples", "values"): "string[]",
     ("Selection", "lit"): "number[]",
 }
 IMPORTS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import analysis, errors
 from ._version import __version__
-from .cache import ActivationCache, record, timelapse
+from .cache import ActivationCache, ActivationDataset, open_dataset, record, record_dataset, timelapse
 from .capture import (
     MemoryAdapter,
     MemoryTensor,
@@ -30,6 +30,7 @@ from .views import (
 
 __all__ = [
     "ActivationCache",
+    "ActivationDataset",
     "ActivationExplorer",
     "AttentionExplorer",
     "Comparison",
@@ -48,7 +49,9 @@ __all__ = [
     "errors",
     "explore",
     "memory_candidates",
+    "open_dataset",
     "record",
+    "record_dataset",
     "register_memory",
     "save_html",
     "timelapse",

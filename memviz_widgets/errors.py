@@ -95,6 +95,10 @@ class ClosedError(MemvizError, RuntimeError):
     """A cache that was closed and has no values any more."""
 
 
+class DatasetError(MemvizError, ValueError):
+    """A model, loader or option of a data set's recording that does not fit: the layer, or what was begun before."""
+
+
 class CheckpointError(MemvizError, ValueError):
     """A checkpoint that cannot be read or does not fit its model: ``cache`` is what was recorded before it."""
 

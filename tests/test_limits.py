@@ -25,6 +25,8 @@ from memviz_widgets.errors import (
     RecordingError,
     SaveError,
 )
+from memviz_widgets.views import TopExamples
+from memviz_widgets.views.lifecycle import widgets_below
 
 from .capture.tiny_mamba import WIDTH, TinyCache, TinyMamba
 
@@ -373,3 +375,25 @@ def test_generation_in_a_step() -> None:
     assert [(record.step, record.call, record.shape) for record in cache.records if record.kind == "attention"] == [
         (step, call, (1, 1, 1, 5)) for step in (0, 1) for call in (0, 1, 2)
     ]
+
+
+def test_dataset_of_outputs_only(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    attention = nn.MultiheadAttention(8, 2, batch_first=True)
+    x = torch.randn(4, 5, 8)
+    model = Calls(lambda model, x: model.attention(x, x, x), attention=attention)
+    assert any(record.kind == "attention" for record in ActivationCache.capture(model, x).records)
+    dataset = mv.record_dataset(model, [x], layers=["attention"], to=tmp_path / "acts.zarr")
+    assert {record.kind for record in dataset.records} == {"output"}
+
+
+def test_examples_without_a_kernel(tmp_path: Path) -> None:
+    """Only the samples of the channel that is shown are in the state that a page keeps; js/tests has what it says."""
+    pytest.importorskip("zarr")
+    dataset = mv.record_dataset(nn.Conv2d(1, 4, 3), [torch.randn(9, 1, 6, 6)], to=tmp_path / "acts.zarr", top_k=2)
+    explorer = mv.ActivationExplorer(dataset)
+    explorer.selection.channel = 3
+    (strip,) = (part for part in widgets_below(explorer, keep=(mv.Selection,)) if isinstance(part, TopExamples))
+    told = strip.get_state(["channel", "samples"])
+    assert told == {"channel": 3, "samples": [each.sample for each in dataset.top("", 3)]}
+    explorer.close()

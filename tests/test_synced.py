@@ -22,6 +22,7 @@ MADE_FROM_A_CACHE = (
     views.MemoryExplorer,
     views.Quiz,
     views.RecallLab,
+    views.TopExamples,
 )
 WIDGETS = [Selection, *(each for name in views.__all__ if isinstance(each := getattr(views, name), type))]
 

@@ -44,5 +44,6 @@ export * from './tensor_image';
 export * from './tensor_image_model';
 export * from './token_lines';
 export * from './token_view';
+export * from './top_examples';
 export * from './unit_text';
 export * from './version';

@@ -192,6 +192,20 @@ const PARTS = `
 .memviz-sheet-ring {
   position: absolute; box-sizing: border-box; pointer-events: none; box-shadow: 0 0 0 2px #ffffff, 0 0 0 4px #000000;
 }
+.memviz-top-examples { display: flex; flex-direction: column; gap: 4px; min-width: 0; width: auto; }
+.memviz-top-title { font-weight: 600; overflow-wrap: anywhere; }
+.memviz-top-strip {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(98px, 1fr)); gap: 6px; padding: 3px; max-height: 360px;
+  overflow: hidden auto; scrollbar-gutter: stable;
+}
+.memviz-top-example {
+  display: flex; flex-direction: column; align-items: center; gap: 2px; min-width: 0; padding: 4px; cursor: pointer;
+  border: 1px solid var(--memviz-line); border-radius: 3px; background: transparent; color: var(--memviz-text);
+  font: inherit; font-size: 12px; line-height: 1.25; font-variant-numeric: tabular-nums;
+}
+.memviz-top-example[aria-pressed='true'] { box-shadow: 0 0 0 2px var(--memviz-text); }
+.memviz-top-map { width: 100%; max-width: 72px; image-rendering: pixelated; }
+.memviz-top-value { color: var(--memviz-muted); }
 .memviz-sheet-pager { display: flex; align-items: center; gap: 8px; }
 .memviz-sheet-page { font-variant-numeric: tabular-nums; }
 .memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 2px 12px; min-width: 0; width: auto; }

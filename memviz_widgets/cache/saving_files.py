@@ -47,6 +47,12 @@ _ZARR = {name for name in _SAFETENSORS if name not in ("bfloat16", "float8_e5m2"
 _ZARR_INTEGERS = {1: "uint8", 2: "int16", 4: "int32"}
 
 
+def zarr_type(dtype: torch.dtype) -> str:
+    """Zarr's name of a dtype, or that of the integers of its size as which it is stored."""
+    name = str(dtype).removeprefix("torch.")
+    return name if name in _ZARR else _ZARR_INTEGERS[dtype.itemsize]
+
+
 class Writer(Protocol):
     """Takes what belongs to a saved capture, piece by piece."""
 
@@ -95,7 +101,7 @@ class FolderWriter:
         """What another reader of Zarr must know of it."""
         self._make_folder(f"values/{array.number}")
         name = str(array.dtype).removeprefix("torch.")
-        kind = name if name in _ZARR else _ZARR_INTEGERS[array.dtype.itemsize]
+        kind = zarr_type(array.dtype)
         described = {
             "shape": array.once,
             "data_type": kind,

@@ -136,13 +136,14 @@ def plan_record(dims: tuple[str, ...], shape: tuple[int, ...]) -> RecordPlan:
     """The plan of a record with these dims, ``len(dims) == len(shape)``.
 
     Picture: height x width, else channel x state, time x channel, query x key, slot x channel, slot x width, batch x
-    channel, else the last two dims; a record of one dim is one row, a number is one cell. The other dims are axes,
+    channel, else the last two dims; of more samples than a picture has rows each is a row of its own, with a slider; a
+    record of one dim is one row, a number is one cell. The other dims are axes,
     sample first and channel last. Two of them may have a name without a selection trait of its own and use the traits
     "axis" and "axis2"; more are fixed at index 0.
     """
     if 0 in shape:
         return RecordPlan((), None, (), None, None, None)
-    row, col = _sides(dims)
+    row, col = _sides(dims, shape)
     named = named_axes(dims, shape, (row, col))
     beside = [axis for axis in named if axis.position not in (row, col)]
     axes = _in_order([axis for axis in beside if axis.trait])
@@ -164,8 +165,10 @@ def plan_record(dims: tuple[str, ...], shape: tuple[int, ...]) -> RecordPlan:
     )
 
 
-def _sides(dims: Sequence[str]) -> tuple[int | None, int | None]:
+def _sides(dims: Sequence[str], shape: Sequence[int]) -> tuple[int | None, int | None]:
     """Positions of the dims that are rows and columns."""
+    if len(dims) == 2 and "channel" in dims and "batch" in dims and shape[dims.index("batch")] > MAX_CELLS:
+        return None, dims.index("channel")  # rows of several samples pooled into one would say nothing of any
     pairs = (*_PICTURES, ("batch", "channel")) if len(dims) == 2 else _PICTURES
     for row, col in pairs:
         if row in dims and col in dims:

@@ -42,6 +42,7 @@ from .step_label import StepLabel
 from .tensor_image import TensorImage
 from .token_lines import TokenLines
 from .token_view import TokenView
+from .top_examples import TopExamples
 from .unit_text import UnitText
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "TensorImage",
     "TokenLines",
     "TokenView",
+    "TopExamples",
     "UnitText",
     "compare",
     "explore",

@@ -9,6 +9,7 @@ import bqplot
 from ipywidgets import Box, Dropdown, FloatText, HBox, VBox, Widget, jslink, register
 from traitlets import Unicode
 
+from ..cache import ActivationDataset
 from ..export.picture_parts import Board
 from ..frames.colormaps import DIVERGING, SEQUENTIAL
 from ..selection import Selection
@@ -21,6 +22,7 @@ from .explorer import MARGIN, Explorer, axes_in_use, classed, figure
 from .picture_boards import explorer_board
 from .record_line import RecordLine
 from .tensor_image import TensorImage
+from .top_examples import TopExamples
 
 FIXED_AXES = ("layer", "channel", "time")
 """Axes whose sliders are always there, disabled where a layer lacks them."""
@@ -45,7 +47,8 @@ class ActivationExplorer(Explorer):
     """What every layer of a model computed for one input: ``display(ActivationExplorer(model, x))``.
 
     Args:
-        source: an ``nn.Module``, or an ActivationCache that is already there (explorers of one cache are linked).
+        source: an ``nn.Module``, or an ActivationCache that is already there (explorers of one cache are linked). Of an
+            ActivationDataset the samples that excite the selected channel most are shown as well.
         x: the model's input, with a model only: a tensor, a tuple (positional arguments) or a mapping (keywords).
         link: share layer, channel, timestep ... with the other views of the cache; False gives an own cursor.
         tokens, image, layers, dims, budget, call, spill: as in ``ActivationCache.capture``, with a model only.
@@ -109,4 +112,7 @@ class ActivationExplorer(Explorer):
         self._sheet = sheet = ContactSheet(selection=selection, colors=self.colors)
         order = Dropdown(options=ORDER_CHOICES, value=sheet.order, description="order")
         self._choose(order, sheet, "order", [value for _, value in ORDER_CHOICES])
-        return classed(VBox([order, sheet]), "memviz-side")
+        parts = [order, sheet]
+        if isinstance(self.cache, ActivationDataset):
+            parts.append(TopExamples(self.cache, selection=selection, colors=self.colors))
+        return classed(VBox(parts), "memviz-side")

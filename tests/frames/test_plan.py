@@ -56,6 +56,15 @@ def test_picture_and_axes(dims: str, picture: tuple[str, str], axes: list[str]) 
     assert [axis.trait for axis in frame_of(plan).axes] == axes
 
 
+def test_more_samples_than_rows_have_a_slider() -> None:
+    for dims, shape in ((("batch", "channel"), (1025, 7)), (("channel", "batch"), (7, 1025))):
+        plan = plan_record(dims, shape)
+        assert sides(frame_of(plan)) == ("", "channel")
+        assert traits(frame_of(plan)) == [("sample", 1025)]
+        assert (frame_of(plan).rows, frame_of(plan).cols) == (1, 7)
+    assert sides(frame_of(plan_record(("batch", "channel"), (1024, 7)))) == ("batch", "channel")
+
+
 def test_extents_name_the_picture_dims_that_have_a_trait() -> None:
     assert dict(plan_record(("batch", "time", "channel"), (2, 7, 5)).extents) == {"sample": 2, "time": 7, "channel": 5}
     assert dict(plan_record(("batch", "channel", "height", "width"), (2, 3, 8, 9)).extents) == {

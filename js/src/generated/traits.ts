@@ -1161,6 +1161,42 @@ export function tokenViewDefaults() {
   };
 }
 
+/** State of TopExamples, one field per trait of memviz_widgets' TopExamples. */
+export interface TopExamplesState {
+  /** The cursor: whose channel; a click sets its sample. */
+  selection: SelectionModel;
+  /** Colour range and map, shared with the heatmap. */
+  colors: ColorMappingModel;
+  /** Index of the record that the examples are of; -1 = none. */
+  record: number;
+  /** The channel that they are of, 0 = first; -1 = none. */
+  channel: number;
+  /** Numbers of the samples, the strongest first. */
+  samples: number[];
+  /** The largest value of each in the channel, as text. */
+  values: string[];
+  /** Where that value is, as in "(3, 4)"; "" where there is no such axis. */
+  places: string[];
+}
+
+export function topExamplesDefaults() {
+  return {
+    _model_name: 'TopExamplesModel',
+    _model_module: 'memviz-widgets',
+    _model_module_version: '^0.1.0',
+    _view_name: 'TopExamplesView',
+    _view_module: 'memviz-widgets',
+    _view_module_version: '^0.1.0',
+    selection: null,
+    colors: null,
+    record: -1,
+    channel: -1,
+    samples: [],
+    values: [],
+    places: [],
+  };
+}
+
 /** State of UnitText, one field per trait of memviz_widgets' UnitText. */
 export interface UnitTextState {
   /** The cursor: part of the memory, unit, sample; a click sets its timestep. */
