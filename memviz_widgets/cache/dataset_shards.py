@@ -22,6 +22,8 @@ from .store_files import StorePlace
 MOST_PLAN_BYTES = 64 * MOST_LABEL_BYTES
 """Bytes of a label: some hundred per array."""
 MOST_COMMIT_BYTES = 1 << 32
+WRITE_BYTES = 1 << 20
+"""Bytes that are written at once: chunks and their sums are small."""
 
 Rows = npt.NDArray[np.uint8]
 
@@ -48,7 +50,7 @@ class DatasetFolder:
         final = Path(self.place.root, name)
         final.parent.mkdir(parents=True, exist_ok=True)
         begun = final.with_name(f".{final.name}.part")
-        with begun.open("wb") as file:
+        with begun.open("wb", buffering=WRITE_BYTES) as file:
             for part in parts:
                 file.write(part)
         begun.replace(final)
