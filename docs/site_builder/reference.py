@@ -15,7 +15,7 @@ import memviz_widgets as mv
 from memviz_widgets import analysis, zoo
 
 PAGES = {
-    "Recording": ("ActivationCache", "record", "timelapse"),
+    "Recording": ("ActivationCache", "record", "timelapse", "record_dataset", "open_dataset", "ActivationDataset"),
     "Views": (
         "explore", "ActivationExplorer", "AttentionExplorer", "MemoryExplorer", "HealthReport", "Comparison", "compare",
         "RecallLab", "Quiz", "Selection", "TensorImage", "save_html",
