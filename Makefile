@@ -44,6 +44,7 @@ bench: python
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.frozen
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory_scrub
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.large
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.saved
 	$(IN_VENV) -m tests.benchmarks.measures
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.health

@@ -40,6 +40,9 @@ export interface Frame {
   cols: number;
   lo: number;
   hi: number;
+  /** Of a detail: row and column of its first cell in the whole picture. */
+  top?: number;
+  left?: number;
 }
 
 /** Counts over equal bins between `lo` and `hi`; `sampled`: counted over a strided sample. */

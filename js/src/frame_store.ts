@@ -12,7 +12,7 @@ import { attentionPlace } from './attention_place';
 import { EMPTY_CATALOG } from './catalog';
 import type { Catalog, CellValue, Ends, Frame, Histogram, Measure, MemoryMeasure, PageKind } from './catalog';
 import { CellValues } from './cell_values';
-import type { ValueAnswer } from './cell_values';
+import type { DetailAnswer, DetailPart, ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
 import type { FrameStoreState } from './generated/traits';
 import { memoryRecords } from './memory_place';
@@ -36,7 +36,7 @@ const MAX_MISSES = 128;
 const OVERVIEWS: PageKind[] = ['tiles', 'heads'];
 const NO_KERNEL = 'This picture is not in the page, and there is no kernel to ask for it.';
 
-type KernelMessage = PageAnswer | ValueAnswer;
+type KernelMessage = PageAnswer | ValueAnswer | DetailAnswer;
 
 export class FrameStoreModel extends StateModel<FrameStoreState> {
   static override serializers = {
@@ -130,8 +130,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
       return null;
     }
     const data = page.data as Float32Array;
-    const names = this.catalog.head_measures;
-    return Object.fromEntries(names.map((name, i) => [name, data.subarray(i * heads, (i + 1) * heads)]));
+    return Object.fromEntries(this.catalog.head_measures.map((name, i) => [name, data.subarray(i * heads, (i + 1) * heads)]));
   }
 
   /** A measure of a part of a memory for one sample (see MemoryFrames); null as in `frame`, or where there is none. */
@@ -176,8 +175,15 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 
   /** The exact value of one cell; null: superseded, refused, no kernel, or none within VALUE_WAIT_MS. */
-  askValue(record: number, frame: number, row: number, col: number, kind: PageKind = 'frame'): Promise<CellValue | null> {
-    return this.cellValues.ask({ type: 'value', id: this.nextId(), record, frame, row, col, kind });
+  askValue(
+    record: number, frame: number, row: number, col: number, kind: PageKind = 'frame', pools?: [number, number],
+  ): Promise<CellValue | null> {
+    return this.cellValues.ask({ type: 'value', id: this.nextId(), record, frame, row, col, kind, ...(pools && { pools }) });
+  }
+
+  /** Codes of a part of a picture at a finer grain; null: refused, no kernel, or none in time. */
+  askDetail(record: number, kind: PageKind, frame: number, part: DetailPart): Promise<Page | null> {
+    return this.cellValues.askDetail({ type: 'detail', id: this.nextId(), record, kind, frame, ...part });
   }
 
   /** Keeps the pages around this cursor at hand until the selection is closed. */
@@ -283,9 +289,10 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
 
   private handleMessage(message: KernelMessage, buffers: readonly WireBuffer[] = []): void {
     try {
-      // A refused page names its record; a refused value does not.
-      if (message.type === 'value' || (message.type === 'refused' && !('record' in message))) {
-        this.cellValues.answer(message);
+      if (message.type === 'detail' || message.type === 'no_detail') {
+        this.cellValues.answerDetail(message, buffers);
+      } else if (message.type === 'value' || (message.type === 'refused' && !('record' in message))) {
+        this.cellValues.answer(message); // a refused page names its record; a refused value does not
       } else {
         this.requests.answer(message as PageAnswer, buffers);
       }

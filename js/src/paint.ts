@@ -29,6 +29,12 @@ export function valueOfCode(code: number, lo: number, hi: number): number {
   }
 }
 
+/** The code of a cell of the whole picture; null where the frame, which may be a detail, does not have it. */
+export function codeAt(frame: Frame, cell: { row: number; col: number }): number | null {
+  const [row, col] = [cell.row - (frame.top ?? 0), cell.col - (frame.left ?? 0)];
+  return row >= 0 && col >= 0 && row < frame.rows && col < frame.cols ? frame.codes[row * frame.cols + col] : null;
+}
+
 /** One pixel per code: `out[i] = table[codes[i]]`. */
 export function paintCodes(out: Uint32Array, codes: Uint8Array, table: Uint32Array): void {
   const length = Math.min(out.length, codes.length);

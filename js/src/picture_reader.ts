@@ -6,7 +6,7 @@ import { isProvenance } from './catalog';
 import type { CellValue, Frame, PageKind, PictureEntry } from './catalog';
 import type { Lifetime } from './lifetime';
 import { approximately } from './number_text';
-import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, boxOfCell, cellAt, valueOfCode } from './paint';
+import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, boxOfCell, cellAt, codeAt, valueOfCode } from './paint';
 import type { Box } from './paint';
 import { indexAlong } from './picture_axes';
 import { selectedRow } from './picture_bands';
@@ -32,9 +32,10 @@ const TEXT_CHARACTERS = 300;
 export interface ReadPicture {
   readonly figure: HTMLElement;
   readonly area: HTMLElement;
-  readonly shown: ShownPicture;
+  /** What is read: a picture, or the detail of it. */
+  readonly read: ShownPicture;
   readonly readable: boolean;
-  box(): Box | null;
+  box(picture: PictureEntry | null): Box | null;
   /** `keyboardCell` changed. */
   markCells(): void;
 }
@@ -86,30 +87,31 @@ export class PictureReader {
   }
 
   private get selection(): SelectionModel {
-    return this.host.shown.selection;
+    return this.host.read.selection;
   }
 
   private get picture(): PictureEntry | null {
-    return this.host.shown.picture();
+    return this.host.read.picture();
   }
 
   // --------------------------------------------------------------------------------------------------------- words
 
   private describe(cell: Cell): CellDescription | null {
-    const { shown } = this.host;
+    const shown = this.host.read;
     const { picture } = this;
     const frame = picture && shown.frame();
-    if (!picture || !frame || cell.row >= frame.rows || cell.col >= frame.cols) {
+    const code = frame ? codeAt(frame, cell) : null;
+    if (!picture || !frame || code === null) {
       return null;
     }
     const first = { row: cell.row * picture.pool_rows, col: cell.col * picture.pool_cols };
     const last = { row: first.row + picture.pool_rows - 1, col: first.col + picture.pool_cols - 1 };
-    return { where: this.where(picture, first, last), value: codeWords(shown, picture, frame, cell) };
+    return { where: this.where(picture, first, last), value: codeWords(shown, picture, frame, code) };
   }
 
   /** Indices of the cells from `first` to `last`, with the texts that stand there. */
   private where(picture: PictureEntry, first: Cell, last: Cell): string {
-    const { shown } = this.host;
+    const shown = this.host.read;
     const texts = [textsAlong(shown, picture.row_dim), textsAlong(shown, picture.col_dim)];
     const row = rowWords(shown, picture, first.row, Math.min(last.row, picture.full_rows - 1), texts[0]);
     const col = cellWords(picture.col_dim, first.col, Math.min(last.col, picture.full_cols - 1), texts[1]);
@@ -120,11 +122,11 @@ export class PictureReader {
 
   /** Under a pooled cell the exact value belongs to one element, named by its own indices. */
   private describeExact(cell: Cell, answer: CellValue): string {
-    const place = this.host.shown.place();
+    const place = this.host.read.place();
     const { picture } = this;
     if (place && picture && picture.pool_rows * picture.pool_cols > 1) {
       const { dims, shape, attention } = place.record;
-      if (attention || isProvenance(this.host.shown.pageKind)) {
+      if (attention || isProvenance(this.host.read.pageKind)) {
         const [row, col] = answer.index.slice(-2); // dims end in query, key; a map of all heads has no head of its own
         return this.where(picture, { row, col }, { row, col });
       }
@@ -134,9 +136,9 @@ export class PictureReader {
   }
 
   private ask(cell: Cell): Promise<CellValue | null> {
-    const { shown } = this.host;
+    const shown = this.host.read;
     const frame = shown.frame();
-    const code = frame?.codes[cell.row * frame.cols + cell.col];
+    const code = frame && codeAt(frame, cell);
     const known = code === CODE_NEGATIVE_INFINITY && emptyZeros(shown); // exactly 0: nothing to ask
     return known ? Promise.resolve(null) : shown.ask(cell.row, cell.col);
   }
@@ -145,7 +147,7 @@ export class PictureReader {
 
   private locate(cell: Cell): { x: number; y: number } | null {
     const { picture } = this;
-    const box = this.host.box();
+    const box = this.host.box(this.picture);
     if (!picture || !box) {
       return null;
     }
@@ -156,7 +158,7 @@ export class PictureReader {
 
   private cellUnder(event: MouseEvent): Cell | null {
     const { picture } = this;
-    const box = this.host.box();
+    const box = this.host.box(this.picture);
     const area = this.host.area.getBoundingClientRect();
     const [x, y] = [event.clientX - area.left, event.clientY - area.top];
     const onToolbar = event.target instanceof Element && event.target.closest('.toolbar_div');
@@ -178,7 +180,7 @@ export class PictureReader {
 
   private rowSelected(picture: PictureEntry): number {
     const { row_trait, full_rows, pool_rows, rows } = picture;
-    const row = row_trait ? Math.max(0, selectedRow(this.host.shown, picture)) : full_rows / 2;
+    const row = row_trait ? Math.max(0, selectedRow(this.host.read, picture)) : full_rows / 2;
     return Math.min(rows - 1, Math.floor(row / pool_rows));
   }
 
@@ -206,22 +208,23 @@ export class PictureReader {
     const { picture } = this;
     if (cell && picture) {
       const indices: Record<string, number> = {};
-      const row = indexOfRow(this.host.shown, cell.row * picture.pool_rows);
+      const row = indexOfRow(this.host.read, cell.row * picture.pool_rows);
       if (picture.row_trait && row !== null) {
         indices[picture.row_trait] = row;
       }
       if (picture.col_trait) {
         indices[picture.col_trait] = cell.col * picture.pool_cols;
       }
-      this.host.shown.select(indices);
+      this.host.read.select(indices);
     }
   }
 
   private readByKeyboard(cell: Cell): void {
     const { picture } = this;
     if (picture && this.host.readable) {
-      const row = Math.max(0, Math.min(picture.rows - 1, cell.row));
-      this.readout.show({ row, col: Math.max(0, Math.min(picture.cols - 1, cell.col)) }, null);
+      const { top = 0, left = 0, rows = picture.rows, cols = picture.cols } = this.host.read.frame() ?? {}; // of a detail its part
+      const row = Math.max(top, Math.min(top + rows - 1, cell.row));
+      this.readout.show({ row, col: Math.max(left, Math.min(left + cols - 1, cell.col)) }, null);
     }
   }
 
@@ -230,7 +233,7 @@ export class PictureReader {
       return;
     }
     const cell = this.readout.cell ?? this.selectedCell();
-    const box = this.host.box();
+    const box = this.host.box(this.picture);
     const [right, down] = [box?.flipX ? -1 : 1, box?.flipY ? -1 : 1];
     const moves: Record<string, [number, number] | undefined> = {
       ArrowLeft: [0, -right],
@@ -247,7 +250,7 @@ export class PictureReader {
       this.choose(cell);
     } else if (event.key === 'Escape') {
       this.readout.hide();
-      this.host.shown.release?.();
+      this.host.read.release?.();
     } else {
       return;
     }
@@ -257,8 +260,7 @@ export class PictureReader {
 }
 
 /** What the code of a cell says of its value, before the exact one has come. */
-function codeWords(shown: ShownPicture, picture: PictureEntry, frame: Frame, cell: Cell): string {
-  const code = frame.codes[cell.row * frame.cols + cell.col];
+function codeWords(shown: ShownPicture, picture: PictureEntry, frame: Frame, code: number): string {
   if (code === CODE_NEGATIVE_INFINITY && emptyZeros(shown)) {
     return shown.pageKind === 'flow' ? '0 (less than 1e-9 could flow there)' : `0 (exactly: ${zeroReason(shown)})`;
   }

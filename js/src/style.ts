@@ -143,6 +143,7 @@ const EXPLORER = `
 const PICTURE = `
 .memviz-image-holder { position: absolute; overflow: hidden; pointer-events: none; z-index: 0; }
 .memviz-image { position: absolute; image-rendering: pixelated; transition: opacity 120ms linear; }
+.memviz-detail { position: absolute; image-rendering: pixelated; background: var(--memviz-back); }
 .memviz-image[data-state='loading'] { opacity: 0.35; transition-delay: 120ms; }
 .memviz-image[data-empty='true'] { outline: 1px solid var(--memviz-line); outline-offset: -1px; }
 .memviz-image-notice {

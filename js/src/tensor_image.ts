@@ -9,6 +9,7 @@ import { Mark } from 'bqplot';
 
 import type { Frame, Place } from './catalog';
 import type { ColorMappingModel } from './color_mapping';
+import { DetailCanvas } from './detail_canvas';
 import { element, setText } from './drawn_view';
 import { FigureShape } from './figure_shape';
 import { keepKeys } from './host_shortcuts';
@@ -19,6 +20,7 @@ import { boxOfCell, paintCodes, pictureBox } from './paint';
 import type { Box } from './paint';
 import { drawBands, selectedBands } from './picture_bands';
 import { exportPicture } from './picture_export';
+import { PictureDetail, inDetail, inWhole } from './picture_detail';
 import { PictureReader } from './picture_reader';
 import type { ReadPicture } from './picture_reader';
 import type { SelectionModel } from './selection';
@@ -39,6 +41,8 @@ export class TensorImage extends Mark implements ReadPicture {
   private canvas!: HTMLCanvasElement;
   private notice!: HTMLDivElement;
   private reader!: PictureReader;
+  private detail!: PictureDetail;
+  private detailCanvas!: DetailCanvas;
   private image: ImageData | null = null;
   private pixels = new Uint32Array(0);
   private painted = 0;
@@ -54,6 +58,12 @@ export class TensorImage extends Mark implements ReadPicture {
 
   get shown(): ShownPicture {
     return this.model.shown;
+  }
+
+  /** As it is read: in the cells of the detail where there is one. */
+  get read(): ShownPicture {
+    const { current } = this.detail;
+    return current ? inDetail(this.shown, current) : this.shown;
   }
 
   get figure(): HTMLElement {
@@ -95,12 +105,14 @@ export class TensorImage extends Mark implements ReadPicture {
     this.canvas.width = this.canvas.height = 1;
     this.notice = element('div', 'memviz-image-notice');
     this.holder = element('div', 'memviz-image-holder');
-    this.holder.append(this.canvas, this.notice);
+    this.detailCanvas = new DetailCanvas();
+    this.holder.append(this.canvas, this.notice, this.detailCanvas.el);
     this.holder.tabIndex = 0;
     this.holder.setAttribute('role', 'img');
     this.parent.el.insertBefore(this.holder, this.parent.svg.node());
     this.shape = new FigureShape(this.parent);
     this.strip = new LitStrip(this.el);
+    this.detail = new PictureDetail(this.life, () => this.detailChanged(), (error) => this.selection.store.report(error));
     this.reader = new PictureReader(this, this.life);
     keepKeys(this.holder, this.life);
     exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
@@ -180,8 +192,7 @@ export class TensorImage extends Mark implements ReadPicture {
   }
 
   /** Box of the canvas in the plot area, CSS pixels. The last cell of a pooled picture may stand for fewer columns. */
-  box(): Box | null {
-    const picture = this.model.picture;
+  box(picture = this.model.picture): Box | null {
     const { x, y } = this.scales ?? {};
     if (!picture || !x || !y) {
       return null;
@@ -204,10 +215,33 @@ export class TensorImage extends Mark implements ReadPicture {
     this.model.fitLabels(figure.plotareaWidth, figure.plotareaHeight);
     const box = this.box();
     if (box) {
-      moveTo(this.canvas, box.left, box.top, box.width, box.height);
-      this.canvas.style.transform = `scale(${box.flipX ? -1 : 1}, ${box.flipY ? -1 : 1})`;
+      place(this.canvas, box);
     }
+    this.placeDetail();
     this.markCells();
+  }
+
+  private placeDetail(): void {
+    const { x, y } = this.scales ?? {};
+    const { plotareaWidth: width, plotareaHeight: height } = this.parent;
+    if (!x || !y) {
+      return;
+    }
+    const ratio = window.devicePixelRatio || 1;
+    const pixels = { width: width * ratio, height: height * ratio };
+    this.detail.follow(this.shown, { x: x.model.domain as number[], y: y.model.domain as number[], pixels });
+    const { current } = this.detail;
+    if (current) {
+      place(this.detailCanvas.el, this.detailCanvas.boxOf(current, (v) => x.scale(v), (v) => y.scale(v)));
+    }
+  }
+
+  /** Another detail has come, or it is gone: its cells are others than those that were read. */
+  private detailChanged(): void {
+    this.reader.hide();
+    this.model.showDetail(this.detail.current?.pools ?? null);
+    this.placeDetail();
+    this.schedule();
   }
 
   override update_visibility(model: WidgetModel, visible: boolean): void {
@@ -221,6 +255,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const { shown } = this;
     const [place, picture] = [shown.place(), shown.picture()];
     this.figure.classList.toggle('memviz-no-picture', !picture);
+    this.placeDetail();
     if (!place || !picture) {
       const message = shown.absence();
       this.show('message', message);
@@ -234,6 +269,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.canvas.dataset.empty = String(emptyZeros(shown)); // framed: empty cells at its edge look like the page
     if (frame) {
       this.paintFrame(place, frame);
+      this.paintDetail(place, frame);
       this.show('ready', '');
       this.reader.refresh();
     } else {
@@ -269,6 +305,14 @@ export class TensorImage extends Mark implements ReadPicture {
     this.canvas.dataset.painted = String(this.painted);
   }
 
+  /** In the colours of the whole picture. */
+  private paintDetail(place: Place, whole: Frame): void {
+    const [vmin, vmax] = this.colors.range(place, whole);
+    const colors = [vmin, vmax, this.colors.mapName(vmin, vmax)].join(' ');
+    const table = (frame: Frame) => this.colors.table(frame, vmin, vmax, emptyZeros(this.shown));
+    this.detailCanvas.paint(this.detail.current, colors, table);
+  }
+
   /** 'loading' leaves the old picture, dimmed by the style sheet; 'message' clears it. */
   private show(state: State, notice: string): void {
     if (state === 'message') {
@@ -277,6 +321,7 @@ export class TensorImage extends Mark implements ReadPicture {
       this.reader.hide();
     }
     this.canvas.dataset.state = state;
+    this.detailCanvas.el.hidden ||= state !== 'ready';
     setText(this.notice, notice);
   }
 
@@ -284,13 +329,17 @@ export class TensorImage extends Mark implements ReadPicture {
   markCells(): void {
     const picture = this.model.picture;
     const { x, y } = this.scales;
+    const current = this.detail?.current;
     const [toX, toY] = [x, y].map((scale) => (value: number) => scale.scale(value));
     const bands = picture ? selectedBands(this.shown, picture, toX, toY) : [];
     const cell = this.reader?.keyboardCell;
     const box = this.box();
-    this.model.point(this.reader?.cell ?? null);
-    if (picture && box && cell) {
-      bands.push(['cell', boxOfCell(box, cell.row, cell.col, picture.rows, picture.cols)]);
+    const read = this.reader?.cell ?? null;
+    this.model.point(read && current && picture ? inWhole(read, current, picture) : read);
+    const readIn = current ? this.read.picture() : picture;
+    const readBox = this.box(readIn);
+    if (readIn && readBox && cell) {
+      bands.push(['cell', boxOfCell(readBox, cell.row, cell.col, readIn.rows, readIn.cols)]);
     }
     const drawn = JSON.stringify(bands);
     if (drawn !== this.drawnBands) {
@@ -329,6 +378,11 @@ export class TensorImage extends Mark implements ReadPicture {
   override clear_style(): void {}
   override set_default_style(): void {}
   override set_style_on_elements(): void {}
+}
+
+function place(canvas: HTMLCanvasElement, { left, top, width, height, flipX, flipY }: Box): void {
+  moveTo(canvas, left, top, width, height);
+  canvas.style.transform = `scale(${flipX ? -1 : 1}, ${flipY ? -1 : 1})`;
 }
 
 function moveTo(target: HTMLElement, left: number, top: number, width: number, height: number): void {

@@ -70,6 +70,16 @@ export class TensorImageModel extends MarkModel {
     }
   }
 
+  /** Elements that a cell stands for in the detail that is drawn; null: the pooled picture is. The axes say it. */
+  private declare detailPools: readonly [number, number] | null;
+
+  showDetail(pools: readonly [number, number] | null): void {
+    if (pools?.[0] !== this.detailPools?.[0] || pools?.[1] !== this.detailPools?.[1]) {
+      this.detailPools = pools;
+      this.labelAxes();
+    }
+  }
+
   /** The frame of the selected record, or the map that the choice names. */
   get shown(): ShownPicture {
     return shownBy(this.trait('selection'), this.trait('choice'));
@@ -83,6 +93,7 @@ export class TensorImageModel extends MarkModel {
     super.initialize(...args);
     this.followed = [];
     this.pointed = null;
+    this.detailPools = null;
     this.plot = { width: UNKNOWN_PX, height: UNKNOWN_PX };
     this.room = {};
     this.rooms = new Map();
@@ -201,7 +212,8 @@ export class TensorImageModel extends MarkModel {
     const { x, y } = this.getScales();
     const [cols, rows] = [picture?.full_cols ?? 1, picture?.full_rows ?? 1];
     const [colDim, rowDim] = [picture?.col_dim ?? '', picture?.row_dim ?? ''];
-    const [{ width, height }, colPool, rowPool] = [this.plot, picture?.pool_cols ?? 1, picture?.pool_rows ?? 1];
+    const { width, height } = this.plot;
+    const [rowPool, colPool] = this.detailPools ?? [picture?.pool_rows ?? 1, picture?.pool_cols ?? 1];
     this.labelOne(this.trait('x_axis'), colDim, colPool, x?.domain ?? [], cols, width);
     const query = picture && onlyQuery(picture, this.trait('selection'));
     if (picture && this.shown.orderWords?.()) {

@@ -15,7 +15,7 @@ from ..capture.lazy import LazyValue
 from .plan import Picture
 from .pool import loudest, pool, whole_windows
 from .quantise import Quantised, quantise
-from .reading import GATHER_CELLS, Box, boxes, pooled_frames
+from .reading import GATHER_CELLS, Box, boxes, elements_of, pooled_frames
 
 Weights = Tensor | LazyValue
 
@@ -102,16 +102,25 @@ def middles(size: int, window: int, most: int) -> Iterator[slice]:
         yield slice(first, min(stop, first + most))
 
 
-def _pooled_map(values: Weights, picture: Picture, kind: str, box: Box) -> Tensor:
-    """The map of a block of frames, a strip of whole windows at a time."""
+def map_part(values: Weights, picture: Picture, kind: str, frame: int, rows: slice, cols: slice) -> Tensor:
+    """Cells ``rows`` x ``cols`` of one frame of a map, (1, rows, cols); of the weights only these queries are read."""
+    box = next(boxes(frame, frame + 1, [axis.size for axis in picture.axes], 1))
+    return _pooled_map(values, picture, kind, box, *elements_of(picture, rows, cols))
+
+
+def _pooled_map(
+    values: Weights, picture: Picture, kind: str, box: Box, rows: slice | None = None, cols: slice | None = None
+) -> Tensor:
+    """The map of a block of frames, or these elements of it, a strip of whole windows at a time."""
+    rows, cols = rows or slice(0, picture.full_rows), cols or slice(0, picture.full_cols)
     read_per_row = picture.full_cols * (values.shape[1] if kind in COMBINED else 1)
     for part in box:
         read_per_row *= part.stop - part.start
     at_once = whole_windows(GATHER_CELLS // read_per_row, picture.pool_rows)
     strips = []
-    for top in range(0, picture.full_rows, at_once):
-        strip = _rows_of(values, kind, box, slice(top, min(picture.full_rows, top + at_once)))
-        strips.append(pool(strip, picture.pool_rows, picture.pool_cols))
+    for top in range(rows.start, rows.stop, at_once):
+        strip = _rows_of(values, kind, box, slice(top, min(rows.stop, top + at_once)))
+        strips.append(pool(strip[..., cols], picture.pool_rows, picture.pool_cols))
     cells = torch.cat(strips, dim=1)
     # The logarithm comes last: a window shows its largest weight, whose logarithm has not the largest magnitude.
     return cells.log10() if kind == "log" else cells

@@ -14,6 +14,7 @@ from .attention_heads import head_measures
 from .attention_maps import map_codes, map_element, map_frames, tile_frames
 from .attention_plan import is_attention, plan_attention
 from .cell_value import CellValue, cell_value
+from .detail import finer
 from .joined_layers import AttentionCache, JoinedLayers, no_joined
 from .page import Page, PageKind, check_page
 from .plan import Picture
@@ -37,7 +38,7 @@ class AttentionPages:
         Raises:
             PageRefusedError: when there is no such page; or the weights cannot be had, or are none.
         """
-        picture = _picture(record, kind)
+        picture = map_picture(record, kind)
         check_page(record, kind, page, record.shape[0] if picture is None else picture.pages)
         try:
             if picture is None:
@@ -51,16 +52,24 @@ class AttentionPages:
         return Page(record.index, kind, page, coded.codes, coded.lo, coded.hi, sampled)
 
     def value(
-        self, record: TensorRecord, kind: PageKind, frame: int, row: int, col: int, cache: AttentionCache
+        self,
+        record: TensorRecord,
+        kind: PageKind,
+        frame: int,
+        row: int,
+        col: int,
+        cache: AttentionCache,
+        pools: tuple[int, int] | None = None,
     ) -> CellValue:
-        """The number that a cell of a map stands for; see `attention_maps.map_element`.
+        """The number that a cell of a map stands for; see `attention_maps.map_element`, `PageSource.value`.
 
         Raises:
             PageRefusedError: as in `page`.
         """
-        picture = _picture(record, kind)
+        picture = map_picture(record, kind)
         if picture is None:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
+        picture = finer(picture, *pools) if pools and kind not in JOINED else picture
         picture.check_cell(record.label, frame, row, col)
         try:
             if kind not in JOINED:
@@ -98,7 +107,7 @@ class AttentionPages:
         return self._joined.flow(record, sample, query, cache).unsqueeze(0), sample, query
 
 
-def _picture(record: TensorRecord, kind: PageKind) -> Picture | None:
+def map_picture(record: TensorRecord, kind: PageKind) -> Picture | None:
     """The geometry of a map; None for the measures of the heads."""
     if not is_attention(record):
         raise PageRefusedError(

@@ -21,10 +21,11 @@ from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
 from .attention_maps import map_codes
-from .attention_pages import AttentionPages
+from .attention_pages import AttentionPages, map_picture
 from .attention_plan import is_attention
 from .catalog import Recorded
 from .cell_value import CellValue, cell_value
+from .detail import DETAIL_KINDS, Part, detail_page, finer
 from .memory_pages import MemoryPages, residual_of
 from .page import ATTENTION_KINDS, MEMORY_KINDS, PAGE_KINDS, Page, PageKind, check_page
 from .plan import Picture, RecordPlan, plan_record
@@ -99,7 +100,15 @@ class PageSource:
         # Known only now that the value was read: it is computed at the first look.
         return made if made.residual is not None else replace(made, residual=residual_of(record, cache))
 
-    def value(self, record_index: int, frame: int, row: int, col: int, kind: str = "frame") -> CellValue:
+    def value(
+        self,
+        record_index: int,
+        frame: int,
+        row: int,
+        col: int,
+        kind: str = "frame",
+        pools: tuple[int, int] | None = None,
+    ) -> CellValue:
         """The exact value that a cell of a frame shows: in a pooled cell the element of largest magnitude.
 
         Args:
@@ -109,24 +118,41 @@ class PageSource:
             col: column of the cell as sent, 0 .. cols - 1.
             kind: "frame", or a map of attention weights ("row", "mean", ...) or picture of a memory ("time", "wrote",
                 ...), whose own number it then is.
+            pools: rows and columns of elements of a cell, where it is one of a detail; None: as in the whole picture.
 
         Raises:
             PageRefusedError: no such record, kind or cell; or the record has no value.
         """
         record, plan, cache = self._record(record_index)
         if kind in ATTENTION_KINDS:
-            return self._attention.value(record, kind, frame, row, col, cache)
+            return self._attention.value(record, kind, frame, row, col, cache, pools)
         if kind in MEMORY_KINDS:
             return self._memory.value(record, kind, frame, row, col, cache)
         picture = plan.frame
         if kind != "frame" or picture is None:
             raise PageRefusedError(f"no values of kind {kind!r}; ask for one of frame, {', '.join(ATTENTION_KINDS)}.")
+        picture = finer(picture, *pools) if pools else picture
         picture.check_cell(record.label, frame, row, col)
         values = _value_of(record, cache)
         window = window_of(values, picture, frame, row, col)
         in_row, in_col = divmod(loudest(window), window.shape[1])
         place = (row * picture.pool_rows + in_row, col * picture.pool_cols + in_col)
         return cell_value(window[in_row, in_col], element_index(picture, frame, *place))
+
+    def detail(self, record_index: int, kind: str, frame: int, part: Part) -> Page:
+        """A part of a frame, or of a map of attention weights, finer than its page has it; see `detail_page`.
+
+        Raises:
+            PageRefusedError: no such record, kind, frame or part; or the record has no value.
+        """
+        record, plan, cache = self._record(record_index)
+        wanted = next((known for known in DETAIL_KINDS if known == kind), None)
+        if wanted is None:
+            raise PageRefusedError(f"no detail of kind {kind!r}; ask for one of {', '.join(DETAIL_KINDS)}.")
+        picture = plan.frame if wanted == "frame" else map_picture(record, wanted)
+        if picture is None:
+            raise PageRefusedError(_nothing_text(record, wanted))
+        return detail_page(record, wanted, picture, _value_of(record, cache), frame, part)
 
     def _record(self, record_index: int) -> tuple[TensorRecord, RecordPlan, ReadableCache]:
         """A record that can be shown, its plan, the cache; or a refusal."""

@@ -109,19 +109,36 @@ def element_index(picture: Picture, frame: int, row: int, col: int) -> tuple[int
     return tuple(index)
 
 
-def _pooled(values: Tensor | LazyValue, picture: Picture, box: Box) -> Tensor:
-    """The frames of a block, made small a strip of whole windows at a time."""
+def pooled_part(values: Tensor | LazyValue, picture: Picture, frame: int, rows: slice, cols: slice) -> Tensor:
+    """Cells ``rows`` x ``cols`` of one frame, ``(1, rows, cols)``; nothing else of it is read."""
+    box = next(boxes(frame, frame + 1, [axis.size for axis in picture.axes], 1))
+    return _pooled(values, picture, box, *elements_of(picture, rows, cols))
+
+
+def elements_of(picture: Picture, rows: slice, cols: slice) -> tuple[slice, slice]:
+    """Rows and columns of elements that these cells stand for."""
+    return (
+        slice(rows.start * picture.pool_rows, min(picture.full_rows, rows.stop * picture.pool_rows)),
+        slice(cols.start * picture.pool_cols, min(picture.full_cols, cols.stop * picture.pool_cols)),
+    )
+
+
+def _pooled(
+    values: Tensor | LazyValue, picture: Picture, box: Box, rows: slice | None = None, cols: slice | None = None
+) -> Tensor:
+    """The frames of a block, or these elements of them, made small a strip of whole windows at a time."""
+    rows, cols = rows or slice(0, picture.full_rows), cols or slice(0, picture.full_cols)
     frames = math.prod(part.stop - part.start for part in box)
     pool_rows, pool_cols = picture.pool_rows, picture.pool_cols
-    strip_cols = min(picture.full_cols, whole_windows(GATHER_CELLS // (frames * pool_rows), pool_cols))
-    strip_rows = min(picture.full_rows, whole_windows(GATHER_CELLS // (frames * strip_cols), pool_rows))
+    strip_cols = min(cols.stop - cols.start, whole_windows(GATHER_CELLS // (frames * pool_rows), pool_cols))
+    strip_rows = min(rows.stop - rows.start, whole_windows(GATHER_CELLS // (frames * strip_cols), pool_rows))
     bands = []
-    for top in range(0, picture.full_rows, strip_rows):
-        rows = slice(top, min(picture.full_rows, top + strip_rows))
+    for top in range(rows.start, rows.stop, strip_rows):
+        band = slice(top, min(rows.stop, top + strip_rows))
         strips = []
-        for left in range(0, picture.full_cols, strip_cols):
-            cols = slice(left, min(picture.full_cols, left + strip_cols))
-            strips.append(pool(_elements(values, picture, box, rows, cols), pool_rows, pool_cols))
+        for left in range(cols.start, cols.stop, strip_cols):
+            strip = slice(left, min(cols.stop, left + strip_cols))
+            strips.append(pool(_elements(values, picture, box, band, strip), pool_rows, pool_cols))
         bands.append(strips[0] if len(strips) == 1 else torch.cat(strips, dim=2))
     return bands[0] if len(bands) == 1 else torch.cat(bands, dim=1)
 

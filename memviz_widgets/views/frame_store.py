@@ -14,6 +14,7 @@ from traitlets import Dict, Int, List, Unicode
 from ..cache.recorded_cache import RecordedCache
 from ..errors import ClosedError, MemvizError, PageRefusedError
 from ..frames.catalog import build_catalog
+from ..frames.detail import Part
 from ..frames.page import Page, page_buffers, page_header
 from ..frames.pages import PageSource
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
@@ -102,6 +103,8 @@ class FrameStore(Synced, Widget):
                 self._answer_pages(self._source, content["id"], content["wants"])
             elif content.get("type") == "value":
                 self._answer_value(self._source, content)
+            elif content.get("type") == "detail":
+                self._answer_detail(self._source, content)
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
             self._show(error)
         self.summary = self._source.summary
@@ -125,13 +128,24 @@ class FrameStore(Synced, Widget):
 
     def _answer_value(self, source: PageSource, content: dict[str, Any]) -> None:
         try:
-            kind = content.get("kind", "frame")
-            cell = source.value(content["record"], content["frame"], content["row"], content["col"], kind)
+            kind, pools = content.get("kind", "frame"), content.get("pools")
+            place = (content["record"], content["frame"], content["row"], content["col"])
+            cell = source.value(*place, kind, (pools[0], pools[1]) if pools else None)
         except MemvizError as error:
             self.send({"type": "refused", "id": content["id"], "message": str(error)})
             return
         answer = {"text": cell.text, "number": cell.number, "index": list(cell.index)}
         self.send({"type": "value", "id": content["id"], **answer})
+
+    def _answer_detail(self, source: PageSource, content: dict[str, Any]) -> None:
+        (down, across), rows, cols = content["pools"], content["rows"], content["cols"]
+        part = Part(down, across, slice(rows[0], rows[1]), slice(cols[0], cols[1]))
+        try:
+            page = source.detail(content["record"], content["kind"], content["frame"], part)
+        except MemvizError as error:
+            self.send({"type": "no_detail", "id": content["id"], "message": str(error)})
+            return
+        self.send({**page_header(page), "type": "detail", "id": content["id"]}, list(page_buffers(page).values()))
 
 
 def capture_notice(cache: RecordedCache) -> str:
