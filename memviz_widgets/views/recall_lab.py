@@ -219,8 +219,11 @@ class RecallLab(Freezable, Synced, VBox):
         runs.close()
         self.controls.on_msg(self._pressed, remove=True)
         self.curves.on_msg(self._asked, remove=True)
-        self._close_run()
-        own = [widget for widget in widgets_below(self, keep=()) if widget is not self]
+        # Not by taking it out of the children: of these some may be closed already, and are not sent any more.
+        if self.explorer is not None:
+            self.explorer.close()
+            self.explorer = None
+        own = [widget for widget in widgets_below(self, keep=(Explorer,)) if widget is not self]
         close_all([*own, *self._parts])
         self._parts.clear()
         super().close()

@@ -149,6 +149,18 @@ class Notebook:
         """Wait until the heatmap has painted a frame."""
         self.page.wait_for_selector(READY, state="attached", timeout=timeout_ms)
 
+    def reopen_without_kernel(self) -> None:
+        """Save the notebook with the state of its widgets, end the kernel, and load the page anew."""
+        self.page.evaluate(
+            """async () => { const app = window.jupyterapp;
+            const command = '@jupyter-widgets/jupyterlab-manager:saveWidgetState';  // a switch, common to all notebooks
+            if (!app.commands.isToggled(command)) await app.commands.execute(command);
+            await app.commands.execute('docmanager:save');
+            await app.shell.currentWidget.sessionContext.shutdown(); }"""
+        )
+        name = self.page.url.split("/tree/")[1].split("?")[0]
+        self.page.goto(f"{self.address}/lab/tree/{name}", wait_until="domcontentloaded")
+
     def execute(self, code: str, wait: bool = True) -> str:
         """Run code in the notebook's kernel, beside its cells; returns what it printed."""
         script = """async ([code, wait]) => {

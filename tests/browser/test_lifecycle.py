@@ -86,14 +86,7 @@ def test_saved_widget_state_shows_the_picture_without_a_kernel(open_notebook: Ca
         page.keyboard.press("ArrowRight")
     notebook.wait_painted(0, 2)
     before = notebook.pixels()
-    page.evaluate(
-        """async () => { const app = window.jupyterapp;
-        await app.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState');
-        await app.commands.execute('docmanager:save');
-        await app.shell.currentWidget.sessionContext.shutdown(); }"""
-    )
-    name = page.url.split("/tree/")[1].split("?")[0]
-    page.goto(f"{notebook.address}/lab/tree/{name}", wait_until="domcontentloaded")
+    notebook.reopen_without_kernel()
     notebook.wait_ready()
     np.testing.assert_array_equal(notebook.pixels(), before)
     notebook.focus_slider("channel")

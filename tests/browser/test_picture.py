@@ -130,14 +130,7 @@ def test_without_a_kernel_the_button_says_so(open_notebook: Callable[..., Notebo
     page = notebook.page
     button = page.get_by_role("button", name="Save", exact=True)
     expect(button).to_be_enabled()
-    page.evaluate(
-        """async () => { const app = window.jupyterapp;
-        await app.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState');
-        await app.commands.execute('docmanager:save');
-        await app.shell.currentWidget.sessionContext.shutdown(); }"""
-    )
-    name = page.url.split("/tree/")[1].split("?")[0]
-    page.goto(f"{notebook.address}/lab/tree/{name}", wait_until="domcontentloaded")
+    notebook.reopen_without_kernel()
     notebook.wait_ready()
     expect(button).to_be_disabled(timeout=30_000)
     expect(button).to_have_attribute("title", "saving needs a running kernel: run the notebook")

@@ -115,14 +115,7 @@ def test_it_reveals_and_moves_while_the_kernel_is_busy(notebook: Notebook) -> No
 def test_it_works_in_a_page_without_a_kernel(notebook: Notebook) -> None:
     page = notebook.page
     expected = expected_pixels(notebook)
-    page.evaluate(
-        """async () => { const app = window.jupyterapp;
-        await app.commands.execute('@jupyter-widgets/jupyterlab-manager:saveWidgetState');
-        await app.commands.execute('docmanager:save');
-        await app.shell.currentWidget.sessionContext.shutdown(); }"""
-    )
-    name = page.url.split("/tree/")[1].split("?")[0]
-    page.goto(f"{notebook.address}/lab/tree/{name}", wait_until="domcontentloaded")
+    notebook.reopen_without_kernel()
     expect(page.locator(".memviz-quiz-form")).to_be_visible(timeout=60_000)
     expect(veiled(notebook)).to_have_attribute("inert", "")
     answer(notebook, "2", CHANNEL)

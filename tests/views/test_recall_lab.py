@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from ipywidgets import Widget
 from torch import nn
 
 import memviz_widgets as mv
@@ -297,6 +298,14 @@ def test_a_closed_lab_says_so(make_lab: Make) -> None:
     assert repr(lab) == "RecallLab(closed)"
     with pytest.raises(ClosedError, match="this recall lab is closed; make another one"):
         lab.run()
+
+
+def test_close_all_of_ipywidgets_closes_a_lab_with_a_run(make_lab: Make) -> None:
+    lab = make_lab().run(progress=False)
+    lab.failure(value=6)
+    assert lab.explorer is not None
+    Widget.close_all()  # in the order in which they were made: parts of the lab are closed before the lab
+    assert repr(lab) == "RecallLab(closed)"
 
 
 def test_closing_ends_what_runs(make_lab: Make) -> None:
