@@ -38,6 +38,8 @@ CHROMIUM_FLAGS = [
 ]
 SERVER_WAIT_S = 60
 CELL_WAIT_MS = 120_000
+HEARD_S = 10
+"""Most wait until the kernel has heard of a move."""
 # What the hosts themselves say: a page left in the middle of a request, and Notebook 7.6 at every start.
 NOT_OURS = ("debug_request message", "reading 'schema'")
 READY = "canvas.memviz-image[data-state=ready]"
@@ -180,6 +182,13 @@ class Notebook:
             return json.loads(printed)
         except ValueError as error:
             raise RuntimeError(f"kernel said: {printed}") from error
+
+    def heard(self, expression: str, value: Any) -> Any:
+        """Read one expression in the kernel until it is ``value``: the kernel hears of a move after the paint."""
+        until = time.monotonic() + HEARD_S
+        while (now := self.evaluate(expression)) != value and time.monotonic() < until:
+            self.page.wait_for_timeout(100)
+        return now
 
     def image(self) -> dict[str, str]:
         """The data-* attributes of the heatmap's canvas: record, frame, state, painted."""

@@ -39,7 +39,7 @@ def test_rows_lead_all_views_there_while_the_kernel_is_busy(notebook: Notebook) 
     rows.filter(has_text="dead units").locator("[data-place='6']").click()
     expect(page.locator(".memviz-picker-path").first).to_have_text("relu", timeout=3000)
     expect(page.locator(".memviz-axis-channel .noUi-handle").first).to_have_attribute("aria-valuenow", "63.0")
-    assert notebook.evaluate(AT)[:2] == ["relu", 63]
+    assert notebook.heard(f"{AT}[:2]", ["relu", 63]) == ["relu", 63]
 
 
 def test_keys_go_through_rows_and_places(notebook: Notebook) -> None:
@@ -51,8 +51,7 @@ def test_keys_go_through_rows_and_places(notebook: Notebook) -> None:
     page.keyboard.press("ArrowRight")
     expect(rows.nth(1)).to_be_focused()
     expect(page.locator(".memviz-picker-path").first).to_have_text("relu")
-    page.wait_for_timeout(200)
-    assert notebook.evaluate(AT)[:2] == ["relu", 8]  # the second of the dead units
+    assert notebook.heard(f"{AT}[:2]", ["relu", 8]) == ["relu", 8]  # the second of the dead units
     notebook.execute("explorer.selection.layer = 'mixed'; explorer.selection.channel = 7")
     expect(rows.filter(has_text="duplicated channels")).to_have_attribute("aria-selected", "true")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,8 @@ model, ids = g2p()
 explorer = mv.ActivationExplorer(model, ids)
 explorer"""
 KERNEL_BUSY_S = 20
+LINE_S = 10
+"""Most wait for the line over time, which follows the cursor by itself."""
 
 
 def plain_outputs(model: nn.Module, x: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -140,6 +143,12 @@ def test_gru_picture_is_time_by_channel(open_notebook: Callable[..., Notebook]) 
     np.testing.assert_array_equal(notebook.pixels(), pixels_of(layer[0].numpy(), vmin, vmax, colormap))
 
 
+def line_over_time(notebook: Notebook) -> Any:
+    """Points of the line over time, in pixels (T, 2)."""
+    line = notebook.page.locator(".memviz-series path.line").first.get_attribute("d") or ""
+    return np.array([pair.split(",") for pair in line[1:].split("L")], float)
+
+
 def test_gru_timestep_slider_moves_the_cursor_and_the_line_shows_the_channel(
     open_notebook: Callable[..., Notebook],
 ) -> None:
@@ -158,10 +167,15 @@ def test_gru_timestep_slider_moves_the_cursor_and_the_line_shows_the_channel(
         return rect && Math.abs(Number(rect.getAttribute('y')) / high - share) < 0.01; }""",
         arg=4 / layer.shape[1],
     )
-    line = notebook.page.locator(".memviz-series path.line").first.get_attribute("d") or ""
-    points = np.array([pair.split(",") for pair in line[1:].split("L")], float)
-    assert len(points) == layer.shape[1], "one point per timestep"
-    slope, offset = np.polyfit(layer[0, :, 5].numpy(), points[:, 1], 1)
-    np.testing.assert_allclose(points[:, 1], slope * layer[0, :, 5].numpy() + offset, atol=0.01)
+    values = layer[0, :, 5].numpy()
+    until = time.monotonic() + LINE_S
+    while True:  # the line follows the cursor, and is bqplot's to draw
+        points = line_over_time(notebook)
+        assert len(points) == layer.shape[1], "one point per timestep"
+        slope, offset = np.polyfit(values, points[:, 1], 1)
+        if np.allclose(points[:, 1], slope * values + offset, atol=0.01) or time.monotonic() > until:
+            break
+        notebook.page.wait_for_timeout(100)
+    np.testing.assert_allclose(points[:, 1], slope * values + offset, atol=0.01)
     assert slope < 0, "larger values are higher up"
-    assert notebook.evaluate("explorer.selection.time") == 4
+    assert notebook.heard("explorer.selection.time", 4) == 4
