@@ -6,7 +6,6 @@ In: the views to save. Out: every widget that they need, and its state, with nam
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from ipywidgets import Widget
@@ -16,6 +15,7 @@ from ipywidgets.widgets.widget_link import Link
 
 from ..errors import ClosedError, FrozenError
 from ..synced import MODULE_NAME
+from .lifecycle import widgets_in
 
 MODULES = ("@jupyter-widgets/base", "@jupyter-widgets/controls", "bqplot", "bqscales", MODULE_NAME)
 """Front-end modules that a page carries."""
@@ -77,19 +77,8 @@ def _add(widget: Widget, root: Widget, found: dict[int, Widget]) -> None:
         )
     found[id(widget)] = widget
     below = [getattr(widget, name, None) for name in widget.keys]
-    for each in _widgets_in([*below, getattr(widget, "_parts", None)]):
+    for each in widgets_in([*below, getattr(widget, "_parts", None)]):
         _add(each, root, found)
-
-
-def _widgets_in(value: Any) -> Iterator[Widget]:
-    if isinstance(value, Widget):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _widgets_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _widgets_in(item)
 
 
 def _plain(value: Any, names: dict[str, str]) -> Any:

@@ -22,7 +22,7 @@ def widgets_below(root: Widget, keep: tuple[type[Widget], ...]) -> list[Widget]:
             continue
         found[id(widget)] = widget  # not by model_id: a closed widget raises when it is asked for it
         for name in widget.keys:
-            waiting.extend(_widgets_in(getattr(widget, name, None)))
+            waiting.extend(widgets_in(getattr(widget, name, None)))
     return list(found.values())
 
 
@@ -33,12 +33,13 @@ def close_all(widgets: list[Widget]) -> None:
         widget.close()
 
 
-def _widgets_in(value: Any) -> Iterator[Widget]:
+def widgets_in(value: Any) -> Iterator[Widget]:
+    """The widgets among the values of a trait, in containers too, without what is below them."""
     if isinstance(value, Widget):
         yield value
     elif isinstance(value, dict):
         for item in value.values():
-            yield from _widgets_in(item)
+            yield from widgets_in(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _widgets_in(item)
+            yield from widgets_in(item)
