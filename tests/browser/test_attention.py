@@ -164,8 +164,7 @@ def test_a_vision_transformer_is_shown_over_its_picture(open_notebook: Callable[
     box = picture.bounding_box()
     assert box is not None
     picture.click(position={"x": box["width"] * 0.9, "y": box["height"] * 0.1})  # the last patch of the first row
-    page.wait_for_timeout(300)
-    assert notebook.evaluate("explorer.selection.query") == 4  # behind the class token
+    assert notebook.heard("explorer.selection.query", 4) == 4  # behind the class token
 
 
 def test_the_step_slider_goes_through_a_generation(open_notebook: Callable[..., Notebook]) -> None:

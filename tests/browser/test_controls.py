@@ -52,7 +52,7 @@ def test_indices_set_in_python_just_before_the_display_arrive(open_notebook: Cal
     notebook.wait_painted(0, 10)  # sample 1, channel 4 of 6
     notebook.execute("explorer.selection.layer = 1; explorer.selection.channel = 2; explorer.selection.sample = 0")
     notebook.wait_painted(1, 2)
-    assert notebook.evaluate("[explorer.selection.channel, explorer.selection.sample]") == [2, 0]
+    assert notebook.heard("[explorer.selection.channel, explorer.selection.sample]", [2, 0]) == [2, 0]
 
 
 def test_brackets_go_to_the_previous_and_next_layer(open_notebook: Callable[..., Notebook]) -> None:
@@ -147,7 +147,7 @@ def test_typed_numbers_fix_the_range(open_notebook: Callable[..., Notebook]) -> 
     notebook.page.wait_for_timeout(300)
     expected = pixels_of(conv_output()[0, 0].numpy(), -0.25, 0.75, "vik")
     np.testing.assert_array_equal(notebook.pixels(), expected)
-    assert notebook.evaluate("explorer.colors.mode") == "fixed"
+    assert notebook.heard("explorer.colors.mode", "fixed") == "fixed"
 
 
 def test_click_on_a_tile_selects_the_channel(open_notebook: Callable[..., Notebook]) -> None:

@@ -49,7 +49,7 @@ def test_what_excites_a_channel_is_shown_and_leads_to_the_sample(open_notebook: 
     page.locator(".memviz-top-example").nth(1).click()
     notebook.wait_painted(0, expected[1] * 4 + 2)
     np.testing.assert_array_equal(notebook.pixels(), reference)
-    assert notebook.evaluate("explorer.selection.sample") == expected[1]
+    assert notebook.heard("explorer.selection.sample", expected[1]) == expected[1]
     page.keyboard.press("ArrowRight")
     notebook.wait_painted(0, expected[2] * 4 + 2)
     np.testing.assert_array_equal(notebook.pixels(), pixels_of(maps[2], *automatic(ends)))

@@ -48,7 +48,7 @@ def test_ten_displays_and_closes_leave_nothing(open_notebook: Callable[..., Note
     before, elements = notebook.evaluate("counted()"), document_size(notebook)
     for _ in range(10):
         turn()
-    assert notebook.evaluate("counted()") == before
+    assert notebook.heard("counted()", before) == before
     assert page.evaluate(BROWSER_MODELS) == before[1]
     assert document_size(notebook) == elements
 

@@ -104,8 +104,7 @@ def test_the_decoders_calls_are_timesteps(open_notebook: Callable[..., Notebook]
     notebook.focus_slider("time")
     for _ in range(12):
         notebook.page.keyboard.press("ArrowRight")
-    notebook.page.wait_for_timeout(300)  # the kernel hears of it later
-    assert notebook.evaluate("explorer.selection.time") == 9
+    assert notebook.heard("explorer.selection.time", 9) == 9
 
 
 def test_gates_keep_to_0_and_1(open_notebook: Callable[..., Notebook]) -> None:
@@ -152,7 +151,7 @@ def test_the_writers_of_a_unit_light_up_in_every_view(open_notebook: Callable[..
     assert 0 < sum(lit) <= 1.02
     page.get_by_role("tab", name="activations", exact=True).click()
     assert page.locator(".memviz-explorer").first.locator(".memviz-lit").count() > 0
-    assert notebook.evaluate("box.explorers['activations'].selection.time") == time
+    assert notebook.heard("box.explorers['activations'].selection.time", time) == time
 
 
 def test_time_goes_on_while_the_kernel_sleeps(open_notebook: Callable[..., Notebook]) -> None:

@@ -86,4 +86,4 @@ def test_steps_of_a_recorded_loop_have_a_slider(open_notebook: Callable[..., Not
     notebook.page.keyboard.press("End")
     last = int(notebook.evaluate("explorer.selection.store.catalog['layers'][0]['records'][2][0]"))
     notebook.wait_painted(last, 0)
-    assert notebook.evaluate("explorer.selection.step") == 2
+    assert notebook.heard("explorer.selection.step", 2) == 2

@@ -107,7 +107,7 @@ def test_it_reveals_and_moves_while_the_kernel_is_busy(notebook: Notebook) -> No
     wait_for(notebook, STATE, [{"layer": "2", "channel": CHANNEL}, True, True, "2", CHANNEL])
     notebook.execute("quiz.reset()")
     expect(veiled(notebook)).to_have_attribute("inert", "")
-    assert notebook.evaluate("[quiz.attempts, quiz.correct]") == [[], None]
+    assert notebook.heard("[quiz.attempts, quiz.correct]", [[], None]) == [[], None]
     notebook.execute("quiz.close()")
     expect(page.locator(".memviz-quiz")).to_have_count(0)
 
