@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .. import capture as capturing
 from ..errors import ForwardError, RecordingError
-from ..records import Draft
+from ..records import Draft, TensorRecord
 from .active import refuse_active
 from .bringing_back import BringingBack
 from .budget import parse_budget
@@ -330,11 +330,15 @@ class ActivationCache(RecordedCache):
         return session
 
     def _settle(self, session: capturing.Session) -> None:
-        """The recording is over: what is known is final, and what no replay needs is let go."""
+        """The recording is over: what no replay needs is let go, and records are made when somebody reads them."""
         values = self._values
         values.finish()
-        self._records = values.records(on_demand=self._again.replay is not None)
-        self._again.settle(self._records)
+        on_demand = self._again.settle()
         if self._again.replay is None:
             values.keep_recorded()
-        self._records = with_joined(values.drafts, self._records)
+
+        def records() -> tuple[TensorRecord, ...]:
+            self._again.records = values.records(on_demand=on_demand)
+            return with_joined(values.drafts, self._again.records)
+
+        self._unsettled = records

@@ -7,7 +7,7 @@ of values, held values for drawing. How records are made is ActivationCache's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -40,7 +40,8 @@ class RecordedCache:
     ) -> None:
         budget_bytes = parse_budget(budget)
         self._values = ValueStore(budget_bytes, None if spill is None else Spill(spill))
-        self._records: tuple[TensorRecord, ...] = ()
+        self._settled: tuple[TensorRecord, ...] = ()
+        self._unsettled: Callable[[], tuple[TensorRecord, ...]] | None = None
         self._trace = capturing.Trace()
         self._again = BringingBack(self._values, None)
         self._closed = False
@@ -48,6 +49,18 @@ class RecordedCache:
         self._step_labels: tuple[str, ...] = ()
         self.tokens = tokens
         self.image = image
+
+    @property
+    def _records(self) -> tuple[TensorRecord, ...]:
+        """The records. Those of a recording are made when they are first read, since that reads every value held."""
+        if self._unsettled is not None:
+            self._settled = self._unsettled()
+            self._unsettled = None
+        return self._settled
+
+    @_records.setter
+    def _records(self, records: tuple[TensorRecord, ...]) -> None:
+        self._settled, self._unsettled = records, None
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
@@ -299,6 +312,7 @@ class RecordedCache:
 
     def close(self) -> None:
         """Free all values and let the model go. Records stay readable; asking for a value raises ClosedError."""
+        _ = self._records  # the statistics of what is held
         self._again.close()
         self._values.clear()
         self._closed = True
