@@ -21,6 +21,8 @@ from ..capture import (
     dense_tensor,
     held_nbytes,
     look,
+    on_host,
+    read_samples,
     snapshot,
     tensor_kind,
     tensor_stats,
@@ -30,7 +32,7 @@ from ..records import Draft, TensorRecord
 from .budget import budget_text, format_bytes
 from .held import Entry, Value
 from .holdings import Holdings
-from .live_values import LiveValues, mark_of
+from .live_values import LiveValues, code_of, mark_bytes, mark_of
 from .measuring import Measuring
 from .opening_values import SavedValues
 from .recovered import Recoveries
@@ -159,6 +161,8 @@ class ValueStore:
 
     def _part(self, live: Tensor, draft: Draft, *, measure: bool) -> Value:
         value = self._alive.known(live)
+        if (doubt := self._alive.doubt()) is not None and value is not None:
+            self._measuring.doubt(draft.index, value, doubt)
         if value is None:
             value = self._take(live, draft)
         elif value.tensor is None and value.dense and self._displaces(draft, value.nbytes):
@@ -188,7 +192,8 @@ class ValueStore:
                 value.note = str(error)
         else:
             value.mark = mark_of(live) if value.dense else None
-            value.checksum = checksum(live) if value.dense and live.is_inference() else None
+            if value.dense and live.is_inference():
+                value.checksum, value.code = (checksum(live), None) if on_host(live) else (None, code_of(live))
         self._alive.put(live, value)
         return value
 
@@ -222,7 +227,7 @@ class ValueStore:
 
         This measures the copies that are held, which takes as long as reading them.
         """
-        self._measuring.finish()
+        self._measuring.finish(self._entries)
         return tuple(self._settled(draft, on_demand) for draft in self._drafts[start:])
 
     def _settled(self, draft: Draft, on_demand: bool) -> TensorRecord:
@@ -368,7 +373,8 @@ class ValueStore:
         """Whether a tensor of a replay is the recorded value: statistics and sampled elements agree."""
         if held_nbytes(live, look(live)) != part.nbytes:
             return False
-        if part.mark is not None and mark_of(dense_tensor(live, tensor_kind(live))) != part.mark:
+        mark = read_samples([part.mark])[0] if isinstance(part.mark, Tensor) else part.mark
+        if mark is not None and mark_bytes(dense_tensor(live, tensor_kind(live))) != mark:
             return False
         return part.stats is None or same_stats(part.stats, tensor_stats(live))
 
