@@ -333,12 +333,12 @@ class ActivationCache(RecordedCache):
         """The recording is over: what no replay needs is let go, and records are made when somebody reads them."""
         values = self._values
         values.finish()
-        on_demand = self._again.settle()
+        self._again.settle()
         if self._again.replay is None:
             values.keep_recorded()
+        self._settled = None
 
-        def records() -> tuple[TensorRecord, ...]:
-            self._again.records = values.records(on_demand=on_demand)
-            return with_joined(values.drafts, self._again.records)
-
-        self._unsettled = records
+    def _make_records(self) -> tuple[TensorRecord, ...]:
+        records = self._values.records(on_demand=self._again.replay is not None)
+        self._again.records = records
+        return with_joined(self._values.drafts, records)

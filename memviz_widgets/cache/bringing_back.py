@@ -38,18 +38,14 @@ class BringingBack:
         """Number of records of which another run gave other values."""
         return len(self._lost)
 
-    def settle(self) -> bool:
-        """The recording is over: whether a value that is not held can be computed again.
-
-        When all are held, the saved inputs are given up and the model goes.
-        """
+    def settle(self) -> None:
+        """The recording is over. When all values are held, the saved inputs are given up and the model goes."""
         if self.replay is None:
-            return False
+            return
         if self._values.complete:
             self.close()
         else:
             self.replay.settle()
-        return True
 
     def close(self) -> None:
         """Give up the saved inputs and let the model go."""

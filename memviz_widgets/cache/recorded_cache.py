@@ -7,7 +7,7 @@ of values, held values for drawing. How records are made is ActivationCache's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from torch import Tensor
@@ -40,8 +40,7 @@ class RecordedCache:
     ) -> None:
         budget_bytes = parse_budget(budget)
         self._values = ValueStore(budget_bytes, None if spill is None else Spill(spill))
-        self._settled: tuple[TensorRecord, ...] = ()
-        self._unsettled: Callable[[], tuple[TensorRecord, ...]] | None = None
+        self._settled: tuple[TensorRecord, ...] | None = ()
         self._trace = capturing.Trace()
         self._again = BringingBack(self._values, None)
         self._closed = False
@@ -53,14 +52,17 @@ class RecordedCache:
     @property
     def _records(self) -> tuple[TensorRecord, ...]:
         """The records. Those of a recording are made when they are first read, since that reads every value held."""
-        if self._unsettled is not None:
-            self._settled = self._unsettled()
-            self._unsettled = None
+        if self._settled is None:
+            self._settled = self._make_records()
         return self._settled
 
     @_records.setter
     def _records(self, records: tuple[TensorRecord, ...]) -> None:
-        self._settled, self._unsettled = records, None
+        self._settled = records
+
+    def _make_records(self) -> tuple[TensorRecord, ...]:
+        """The records of a recording that has ended."""
+        return ()
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
