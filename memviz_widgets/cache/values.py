@@ -190,14 +190,14 @@ class ValueStore:
                 self._held.put(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
-        elif self.spill is not None:
+        else:
+            value.mark = mark_of(live) if value.dense else None  # by which it is known again under another name
+            value.checksum = checksum(live) if value.dense and live.is_inference() else None
             try:
-                value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
+                if self.spill is not None:
+                    value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
             except SpillError as error:
                 value.note = str(error)
-        else:
-            value.mark = mark_of(live) if value.dense else None
-            value.checksum = checksum(live) if value.dense and live.is_inference() else None
         self._alive.put(live, value)
         return value
 
