@@ -16,7 +16,7 @@ from memviz_widgets.cache.budget import budget_text
 
 from . import scale_capture, scale_network
 from .scale_capture import CHOICES, LLAMA_70B, TOKENS
-from .scale_store import BILLION, REDUCED, WIDE, Traffic, billion
+from .scale_store import BILLION, REDUCED, WIDE, Layout, Traffic, billion
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 BUDGETS = {"256 MB": 256 * 10**6, "1 GB": 10**9, "10 GB": 10**10, "25 GB": 25 * 10**9, "100 GB": 10**11}
@@ -123,26 +123,23 @@ def ranks() -> str:
 
 def layouts() -> str:
     """The store of a billion rows by size of shard."""
-    rows = []
-    for text, nbytes in CHUNKS.items():
-        store = billion(nbytes)
-        shards = [store.shard_file(layer, store.shard_rows) for layer in store.layers]
-        pages = math.ceil(store.objects / LIST_PAGE)
-        puts = store.recording().puts
-        rows.append(
-            [
-                f'`"{text}"`',
-                f"{store.shard_rows:,}",
-                " and ".join(map(format_bytes, shards)),
-                f"{store.objects:,}",
-                f"{pages:,}: {pages * LIST_S:,.0f} s, ${pages * PUT_DOLLARS:.4f}",
-                f"{puts:,}: ${puts * PUT_DOLLARS:,.2f}",
-                f"{store.commits * store.commit_bytes / store.stored_bytes:.1%}",
-                format_bytes(store.shard_files(store.shard_rows) + max(shards)),
-            ]
-        )
-    head = ["`chunk=`", "samples of a shard", "its two files", "objects", "to list them all", "PUT requests"]
-    return table([*head, "commits, of the bytes written", "memory of the writer"], rows)
+    columns = [_layout(billion(nbytes)) for nbytes in CHUNKS.values()]
+    rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
+    return table(["`chunk=`", *(f'`"{text}"`' for text in CHUNKS)], rows)
+
+
+def _layout(store: Layout) -> dict[str, str]:
+    shards = [store.shard_file(layer, store.shard_rows) for layer in store.layers]
+    pages, puts = math.ceil(store.objects / LIST_PAGE), store.recording().puts
+    return {
+        "samples of a shard": f"{store.shard_rows:,}",
+        "its two files": " and ".join(map(format_bytes, shards)),
+        "objects": f"{store.objects:,}",
+        "LIST requests to list them all": f"{pages:,}: {pages * LIST_S:,.0f} s, ${pages * PUT_DOLLARS:.4f}",
+        "PUT requests of the recording": f"{puts:,}: ${puts * PUT_DOLLARS:,.2f}",
+        "commits, beside the bytes of shards": f"{store.commits * store.commit_bytes / store.stored_bytes:.1%}",
+        "memory of the writer": format_bytes(store.shard_files(store.shard_rows) + max(shards)),
+    }
 
 
 def operations() -> str:
@@ -196,13 +193,13 @@ def breaks() -> str:
    commit: here `chunk="{CHOSEN}"`. With `top_k=4` a commit is
    {format_bytes(few.commit_bytes)} instead of {format_bytes(store.commit_bytes)}.
 2. **One writer.** A shard is written while the model waits, over one connection, and a core counts the
-   statistics of some 100 MB of such values in a second: {duration(store.stored_bytes / 1e8)}
+   statistics of 60 to 100 MB of such values in a second: more than {duration(store.stored_bytes / 1e8)}
    for one process. Use ranks.
 3. **A column.** Samples lie one after the other: one channel of all samples reads the whole layer,
    {format_bytes(column.nbytes)} in {column.gets:,} requests. What the commit says of a channel (mean, variance,
    extremes, histogram, top examples) takes none. If you will look at a few channels only, record only those,
    with a function as `reduce=`.
-4. **Many ranks.** Each has a commit of its own, and who opens the store reads them all: see the last column.
+4. **Many ranks.** Each has a commit of its own, and who opens the store reads them all: the last column above.
 5. **A loader that begins at its front.** To go on, it makes every batch again, to be thrown away. A DataLoader
    with numbered samples, or a list of batches, makes one."""
 
