@@ -217,6 +217,9 @@ class ActivationCache(RecordedCache):
     ) -> Estimate:
         """What a capture with these arguments would cost, from one forward that keeps nothing.
 
+        Model and input may be on the meta device, where a network of any size takes no memory: the price is that of
+        the same network with values. Gates and states that a capture recovers (LSTM, GRU) have none there.
+
         Raises:
             ModelError, InputError, LayersError, DimsError: about the arguments.
             ForwardError: when the forward raised.

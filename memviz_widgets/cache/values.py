@@ -132,6 +132,8 @@ class ValueStore:
 
         ``outermost``: it is an input of the whole call, without which nothing comes back: it may take all the room.
         """
+        if live.device.type == "meta":
+            return None
         share = self.budget_bytes if outermost else self.budget_bytes // ANCHOR_SHARE
         value = self._alive.known(live)
         if value is None or value.tensor is None:
@@ -185,15 +187,15 @@ class ValueStore:
                 self._held.put(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
-        elif self.spill is not None:
-            try:
-                value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
-            except SpillError as error:
-                value.note = str(error)
         else:
-            value.mark = mark_of(live) if value.dense else None
+            value.mark = mark_of(live) if value.dense else None  # by which it is known again under another name
             if value.dense and live.is_inference():
                 value.checksum, value.code = (checksum(live), None) if on_host(live) else (None, code_of(live))
+            try:
+                if self.spill is not None:
+                    value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
+            except SpillError as error:
+                value.note = str(error)
         self._alive.put(live, value)
         return value
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..records import Draft
+from .attention_sdpa import UnreadableError
 from .attention_taps import AttentionTaps
 from .calls import CallKeeper, Frame, call_text, is_inside
 from .derived import Derived
@@ -68,6 +69,7 @@ class Recorder:
         outermost: Whether outermost calls are anchors of their own (a recording of the user's loop).
         progress: Told of every module that finishes.
         memories: Id of a module -> the adapter that knows its memory.
+        priced: Whether tensors of the meta device are handed on too, for a sink that asks what they would cost.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Recorder:
         outermost: bool = False,
         progress: Progress | None = None,
         memories: Mapping[int, MemoryAdapter] | None = None,
+        priced: bool = False,
     ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
         self._sink = sink
@@ -92,6 +95,7 @@ class Recorder:
         self._memories = dict(memories or {})
         self._outermost = outermost
         self._progress = progress
+        self._without = NO_VALUES.keys() - {"meta"} if priced else NO_VALUES.keys()
         self._thread = FollowedThread()
         self._frames: list[Frame] = []
         self._calls: dict[str, int] = {}
@@ -254,7 +258,9 @@ class Recorder:
         self._trace.weights_used.setdefault(owner, f"{function} in {self._frames[-1].path or '(model)'!r}")
 
     def _found(self, value: Value, note: str) -> None:
-        """An attention call ran in the innermost open call."""
+        """An attention call ran in the innermost open call. Raises UnreadableError when it has no values."""
+        if value.device.type == "meta" and "meta" in self._without:
+            raise UnreadableError(NO_VALUES["meta"])
         frame = self._frames[-1]
         item = str(frame.attentions) if frame.attentions else ""
         frame.attentions += 1
@@ -303,7 +309,7 @@ class Recorder:
             where = (frame.module, frame.path, leaf.item)
             dims = self._guide.name(*where, leaf.tensor, sight.shape, inputs, first, caller)
         note = "; ".join(filter(None, (leaf.note, sight.note)))
-        live = None if sight.kind in NO_VALUES else leaf.tensor
+        live = None if sight.kind in self._without else leaf.tensor
         self._emit(frame, leaf.item, dims, sight.shape, sight.dtype, sight.device, sight.nbytes, note, live)
 
     def _record_memory(
@@ -330,7 +336,7 @@ class Recorder:
             self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part)
         else:
             sight = look(value)
-            live = None if sight.kind in NO_VALUES else value
+            live = None if sight.kind in self._without else value
             note = "; ".join(filter(None, (found.note, sight.note)))
             seen = (sight.shape, sight.dtype, sight.device, sight.nbytes)
             self._emit(frame, found.item, found.dims, *seen, note, live, part)

@@ -53,6 +53,7 @@ class Session:
         holder: Keeps inputs for replay; None for a recording that will not be replayed.
         loop: Whether every outermost call is saved by itself: the user's loop instead of one forward.
         what_if: What is changed by hand on the way; None changes nothing.
+        priced: Whether the sink gets tensors of the meta device too, which have a size and no values.
 
     Raises:
         ModelError, LayersError, DimsError: about the arguments.
@@ -69,6 +70,7 @@ class Session:
         holder: Holder | None = None,
         loop: bool = False,
         what_if: WhatIf | None = None,
+        priced: bool = False,
     ) -> None:
         self.model = check_model(model)
         self.layers = layers
@@ -103,6 +105,7 @@ class Session:
             outermost=loop,
             progress=self._progress,
             memories=memories,
+            priced=priced,
         )
         self._stack = ExitStack()
 

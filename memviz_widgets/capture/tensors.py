@@ -148,8 +148,8 @@ def without_repeats(tensor: Tensor) -> Tensor:
 
 
 def held_nbytes(tensor: Tensor, sight: Sight) -> int:
-    """Bytes that :func:`snapshot` of this tensor will occupy."""
-    if sight.kind != "dense" or not sight.nbytes:
+    """Bytes that :func:`snapshot` of this tensor will occupy; of one on the meta device: if it had values."""
+    if sight.kind not in ("dense", "meta") or not sight.nbytes:
         return sight.nbytes
     if 0 not in tensor.stride():
         return sight.nbytes
