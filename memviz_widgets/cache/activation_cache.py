@@ -20,10 +20,13 @@ from .bringing_back import BringingBack
 from .budget import parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
+from .joined_ranks import JoinedRanks
 from .joining import with_joined
-from .opening import open_capture
+from .opening import open_place
 from .prices import known_price
+from .ranks_store import is_ranks_store, open_parts
 from .recorded_cache import RecordedCache
+from .store_files import store_place
 from .thinned_values import ThinnedValues
 from .time_lapse import TimeLapse
 from .what_if import WhatIfPlan
@@ -147,7 +150,7 @@ class ActivationCache(RecordedCache):
         self._lapse, self._records, self._step_labels = lapse, lapse.records, lapse.labels
 
     def _begin_lapse(self) -> TimeLapse:
-        if self._records or self._values.saved is not None:
+        if self._records or self._values.saved is not None or self._ranks is not None:
             raise RecordingError(
                 "this cache has records that are no steps of record_step; make one for the steps: "
                 "cache = mv.ActivationCache(), then cache.record_step(model, x)."
@@ -275,6 +278,9 @@ class ActivationCache(RecordedCache):
     def open(cls, path: str | os.PathLike[str], *, budget: object = "1 GiB") -> ActivationCache:
         """A cache of what :meth:`save` wrote: read only, without the model. Values are read when they are looked at.
 
+        What several ranks saved is put together: a value that lies over ranks is one record, one that differs from rank
+        to rank stays a record of each. Where the part of a rank is missing, the records say what of them is not there.
+
         Args:
             path: The folder or file, or its URL.
             budget: Bytes that values which are put together may occupy in memory.
@@ -284,7 +290,13 @@ class ActivationCache(RecordedCache):
                 is read is run.
             SaveError, MissingExtraError, BudgetError: about the arguments.
         """
-        opened = open_capture(path, parse_budget(budget))
+        budget_bytes, place = parse_budget(budget), store_place(path)
+        if is_ranks_store(place):
+            parts, world_size = open_parts(place, budget_bytes)
+            cache = cls(budget)
+            cache._take_ranks(JoinedRanks(parts, world_size, place))
+            return cache
+        opened = open_place(place, budget_bytes)
         cache = cls(budget, tokens=opened.tokens, image=opened.image)
         cache._values, cache._records, cache._trace = opened.values, opened.records, opened.trace
         cache._step_labels = opened.step_labels

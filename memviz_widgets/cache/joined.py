@@ -133,7 +133,7 @@ def joined_stats(parts: Sequence[TensorStats | None]) -> TensorStats | None:
         max=max((part.max for part in known if part.max is not None), default=None),
         mean=mean,
         std=std,
-        zeros=sum(part.zeros * part.count for part in known) / count if count else 0.0,
+        zeros=sum(round(part.zeros * part.count) for part in known) / count if count else 0.0,
         nan=sum(part.nan for part in known),
         posinf=sum(part.posinf for part in known),
         neginf=sum(part.neginf for part in known),

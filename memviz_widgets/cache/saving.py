@@ -23,12 +23,14 @@ from ..errors import NotKeptError, SaveError
 from ..records import TensorRecord
 from .held import Entry, Value
 from .opening import is_capture
+from .ranks_store import check_free, part_at, part_place, write_label
 from .saving_files import FileWriter, FolderWriter, Writer, check_index
 from .saving_inputs import pictures_of, token_names
 from .spill import SpilledValue
 from .store_files import FILE, FOLDER, StorePlace, store_place
 from .store_format import Index
 from .store_format_arrays import DTYPES, Place, StoredArray, planned_array
+from .store_format_ranks import RankPart
 from .store_format_records import StoredValue, check_value
 from .values import ValueStore
 
@@ -51,28 +53,47 @@ def save_capture(
     *,
     values: str = "all",
     overwrite: bool = False,
+    part: RankPart | None = None,
+    again: bool = False,
 ) -> None:
-    """Write a cache; see :meth:`~memviz_widgets.cache.recorded_cache.RecordedCache.save`."""
+    """Write a cache; see :meth:`~memviz_widgets.cache.recorded_cache.RecordedCache.save`.
+
+    ``part``: of several ranks, whose part it is. ``again``: that part may have been saved with a gathered capture.
+    """
     if values not in ("all", "held"):
         raise SaveError(
             f"values={values!r}; expected 'all', or 'held' to leave out what would have to be computed again."
         )
-    place = store_place(path)
-    _check_free(place, store, overwrite=overwrite)
-    with _writing(place, overwrite=overwrite) as writer:
-        index = _Saving(cache, store, trace, writer, held_only=values == "held").run()
+    place = whole = store_place(path)
+    if part is None:
+        _check_free(place, store, overwrite=overwrite)
+    else:
+        check_free(whole, part, overwrite=overwrite)
+        place = part_place(whole, part.rank)
+        there = part_at(place)
+        overwrite = overwrite or (again and there is not None and there.launch == part.launch)
+        _check_replaced(place, store, overwrite=overwrite)
+    with writing(place, overwrite=overwrite) as writer:
+        index = Saving(cache, store, trace, writer, held_only=values == "held", part=part).run()
         text = index.as_json()
         check_index(place, text)
         writer.finish(text, overwrite=overwrite)
+    if part is not None:
+        write_label(whole, part)
 
 
 def _check_free(place: StorePlace, store: ValueStore, *, overwrite: bool) -> None:
-    """Refuse a path of another kind, and one where something is that may not be replaced."""
+    """Refuse a path of another kind, and one that is taken."""
     if not place.root.lower().endswith((FOLDER, FILE)):
         raise SaveError(
             f"path={place.text!r} ends neither with {FOLDER!r} nor {FILE!r}; write 'run{FOLDER}' for any size, or "
             f"'run{FILE}' for a small one."
         )
+    _check_replaced(place, store, overwrite=overwrite)
+
+
+def _check_replaced(place: StorePlace, store: ValueStore, *, overwrite: bool) -> None:
+    """Refuse a place where something is that may not be replaced."""
     if not place.exists():
         return
     if not overwrite:
@@ -84,7 +105,7 @@ def _check_free(place: StorePlace, store: ValueStore, *, overwrite: bool) -> Non
 
 
 @contextmanager
-def _writing(place: StorePlace, *, overwrite: bool) -> Iterator[Writer]:
+def writing(place: StorePlace, *, overwrite: bool) -> Iterator[Writer]:
     """A writer, which leaves nothing behind when it is interrupted."""
     writer: Writer | None = None
     try:
@@ -103,17 +124,25 @@ def _writing(place: StorePlace, *, overwrite: bool) -> Iterator[Writer]:
         raise
 
 
-class _Saving:
+class Saving:
     """One cache on its way to a writer."""
 
     def __init__(
-        self, cache: RecordedCache, store: ValueStore, trace: Trace, writer: Writer, *, held_only: bool
+        self,
+        cache: RecordedCache,
+        store: ValueStore,
+        trace: Trace,
+        writer: Writer,
+        *,
+        held_only: bool,
+        part: RankPart | None = None,
     ) -> None:
         self._cache = cache
         self._store = store
         self._trace = replace(trace, remarks=list(trace.remarks))
         self._writer = writer
         self._held_only = held_only
+        self._part = part
         self._arrays: list[StoredArray] = []
         self._numbers: dict[int, int] = {}
         """Array of each value of the store, by id; the store keeps them as long as it is open."""
@@ -142,6 +171,7 @@ class _Saving:
             several=isinstance(self._cache.image, (list, tuple)),
             recorded_bytes=self._cache.recorded_bytes,
             step_labels=list(self._cache.step_labels),
+            part=self._part,
         )
 
     def _stored(self, record: TensorRecord) -> StoredValue | None:
