@@ -13,13 +13,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from .. import capture as capturing
-from ..errors import ForwardError, RecordingError
+from ..errors import ForwardError, GatherError, RecordingError
 from ..records import Draft
 from .active import refuse_active
 from .bringing_back import BringingBack
 from .budget import parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
+from .gathering import gathered
 from .joined_ranks import JoinedRanks
 from .joining import with_joined
 from .opening import open_place
@@ -66,6 +67,7 @@ class ActivationCache(RecordedCache):
         budget: object = "1 GiB",
         call: Callable[[Any], Any] | None = None,
         spill: str | os.PathLike[str] | None = None,
+        gather: bool = False,
     ) -> ActivationCache:
         """Run the model once, in its own mode and the caller's grad mode, and keep what its modules return.
 
@@ -80,11 +82,15 @@ class ActivationCache(RecordedCache):
             budget: Bytes that values may occupy, as text or int. What goes over it is computed again when asked for.
             call: Runs the model in another way: ``lambda m: m.generate(ids)``; x is then None.
             spill: Folder where values that go over the budget are written instead (needs zarr).
+            gather: In a process group of torch.distributed, bring what all ranks recorded to rank 0. Its cache is then
+                of the whole, as far as its budget goes; the others keep their own. Every rank must say so. Only values
+                that are held are gathered; those of rank 0 are there twice for a moment.
 
         Raises:
             ModelError, InputError, LayersError, DimsError, BudgetError: about the arguments.
             SpillError, MissingExtraError: about the spill folder.
             ForwardError: when the forward raised; its ``cache`` holds what was recorded before.
+            GatherError: when another rank does not take part in gathering; its ``cache`` is that of this rank.
         """
         cache = cls(budget, tokens=tokens, image=image, spill=spill)
         session = cache._make_session(model, layers, dims, loop=False)
@@ -101,6 +107,8 @@ class ActivationCache(RecordedCache):
         if cache._again.replay is None:
             cache.origin = cache.origin.within(cache.budget_bytes - cache._values.held_bytes)
         price.nbytes = cache.recorded_bytes
+        if gather:
+            cache._gather()
         return cache
 
     def record_step(
@@ -340,6 +348,18 @@ class ActivationCache(RecordedCache):
         )
         self._again = BringingBack(values, session.replay)
         return session
+
+    def _gather(self) -> None:
+        """Bring what all ranks recorded to rank 0. Every rank calls it."""
+        try:
+            ranks = gathered(self, self._values, self._trace)
+        except GatherError as error:
+            error.cache = self
+            raise
+        self._gathered = True
+        if ranks is not None:
+            self.origin = None
+            self._take_ranks(ranks)
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""

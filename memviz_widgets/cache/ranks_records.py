@@ -6,6 +6,7 @@ contradict each other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from .joining import rejoined
 from .ranks_boxes import Box, Layout, NotJoinedError, layout_of
 from .ranks_notes import apart_note, layout_note, ranks_text
 from .ranks_values import whole_dtype
+from .store_format_arrays import may_repeat
 
 Member = tuple[int, TensorRecord]
 """A rank and its record."""
@@ -127,6 +129,9 @@ class RanksRecords:
         held = {each: record.shape for each, record in group if record.available}
         lost = self._lost | (frozenset(shapes) - frozenset(held))
         layout = layout_of(placement, first.dims, held or shapes, lost if held else self._lost, repr(first.label))
+        stored = (sum(math.prod(shape) for shape in shapes.values()),)
+        if not may_repeat(layout.shape, stored, getattr(torch, first.dtype)):
+            raise FormatError(f"{first.label!r} of {layout.shape} is more than its parts can be of")
         dtype = whole_dtype(getattr(torch, first.dtype), whole=layout.whole or not held)
         note = layout_note(layout, placement, first.dims, self._lost, dict(group))
         return self._whole(placement, group, layout, dtype, note), layout.boxes if held else ()

@@ -23,7 +23,7 @@ from .joining import joined_value, memories_of
 from .launch import part_of
 from .lookup import find_record, find_step
 from .recovered import with_findings
-from .saving import save_capture
+from .saving import SaveOptions, save_capture
 from .saving_ranks import save_parts
 from .spill import Spill
 from .tokens import TokenTexts, token_texts
@@ -50,6 +50,7 @@ class RecordedCache:
         self._token_texts = token_texts(tokens)
         self._step_labels: tuple[str, ...] = ()
         self._ranks: JoinedRanks | None = None
+        self._gathered = False
         self.tokens = tokens
         self.image = image
 
@@ -319,11 +320,12 @@ class RecordedCache:
             ClosedError, RecordingError: after :meth:`close`, and while a recording runs.
         """
         self._check_open()
-        part = part_of(rank, world_size)
         if self._ranks is not None:
             save_parts(self._ranks, path, overwrite=overwrite)
-        else:
-            save_capture(self, self._values, self._trace, path, values=values, overwrite=overwrite, part=part)
+            return
+        part = part_of(rank, world_size)
+        options = SaveOptions(values=values, overwrite=overwrite, part=part, again=self._gathered)
+        save_capture(self, self._values, self._trace, path, options)
 
     def _take_ranks(self, ranks: JoinedRanks) -> None:
         """Become the recording of several ranks; what this cache had is let go."""

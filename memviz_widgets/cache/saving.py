@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -45,21 +45,28 @@ _PART_DIMS = {
 LEFT_OUT = "not saved, since it was not held: values='held'. Save with values='all' to have it"
 
 
-def save_capture(
-    cache: RecordedCache,
-    store: ValueStore,
-    trace: Trace,
-    path: str | os.PathLike[str],
-    *,
-    values: str = "all",
-    overwrite: bool = False,
-    part: RankPart | None = None,
-    again: bool = False,
-) -> None:
-    """Write a cache; see :meth:`~memviz_widgets.cache.recorded_cache.RecordedCache.save`.
+@dataclass(frozen=True, slots=True)
+class SaveOptions:
+    """How a cache is saved.
 
-    ``part``: of several ranks, whose part it is. ``again``: that part may have been saved with a gathered capture.
+    Attributes:
+        values: "all"; or "held", to leave out what would have to be computed again.
+        overwrite: Replace a capture that is there.
+        part: Of several ranks, whose part it is.
+        again: Whether a gathered capture may have been saved with this part in it, which is then replaced.
     """
+
+    values: str = "all"
+    overwrite: bool = False
+    part: RankPart | None = None
+    again: bool = False
+
+
+def save_capture(
+    cache: RecordedCache, store: ValueStore, trace: Trace, path: str | os.PathLike[str], options: SaveOptions
+) -> None:
+    """Write a cache; see :meth:`~memviz_widgets.cache.recorded_cache.RecordedCache.save`."""
+    values, part, overwrite = options.values, options.part, options.overwrite
     if values not in ("all", "held"):
         raise SaveError(
             f"values={values!r}; expected 'all', or 'held' to leave out what would have to be computed again."
@@ -71,7 +78,7 @@ def save_capture(
         check_free(whole, part, overwrite=overwrite)
         place = part_place(whole, part.rank)
         there = part_at(place)
-        overwrite = overwrite or (again and there is not None and there.launch == part.launch)
+        overwrite = overwrite or (options.again and there is not None and there.launch == part.launch)
         _check_replaced(place, store, overwrite=overwrite)
     with writing(place, overwrite=overwrite) as writer:
         index = Saving(cache, store, trace, writer, held_only=values == "held", part=part).run()
@@ -136,6 +143,7 @@ class Saving:
         *,
         held_only: bool,
         part: RankPart | None = None,
+        left_out: Mapping[int, str] | None = None,
     ) -> None:
         self._cache = cache
         self._store = store
@@ -146,7 +154,8 @@ class Saving:
         self._arrays: list[StoredArray] = []
         self._numbers: dict[int, int] = {}
         """Array of each value of the store, by id; the store keeps them as long as it is open."""
-        self._left_out: dict[int, str] = {}
+        self._left_out = dict(left_out or {})
+        """Index of a record -> why its value is not written."""
 
     def run(self) -> Index:
         """Write all values; the index of them."""
@@ -155,7 +164,8 @@ class Saving:
         stored: list[StoredValue | None] = []
         try:
             for record in records:
-                stored.append(None if record.parts or not record.available else self._stored(record))
+                absent = record.parts or not record.available or record.index in self._left_out
+                stored.append(None if absent else self._stored(record))
                 progress.step(1)
         finally:
             progress.close()
