@@ -70,8 +70,6 @@ class JoinedRanks:
             ClosedError: after :meth:`close`.
             NotKeptError: when no rank has values of it.
         """
-        if self.closed:
-            raise ClosedError("this cache was closed; open the saved capture again.")
         if record.parts:
             return joined_value(record, self.records, lambda index: self.value(self.records[index]))
         joined = self._values[record.index]
@@ -84,6 +82,8 @@ class JoinedRanks:
         return RanksValue(record.shape, dtype, joined.boxes, lambda rank: self._part(rank, joined.indices))
 
     def _part(self, rank: int, indices: Mapping[int, int]) -> Tensor | LazyValue:
+        if self.closed:
+            raise ClosedError("this cache was closed; open the saved capture again.")
         value = self.parts[rank].values.get(indices[rank])
         assert value is not None
         return value

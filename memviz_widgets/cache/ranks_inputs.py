@@ -29,11 +29,13 @@ def joined_tokens(parts: Mapping[int, Opened], records: Sequence[TensorRecord], 
     order = _sample_ranks(records) or tuple(parts)
     given = [parts[rank].index.tokens if rank in parts else None for rank in order]
     known = [tokens for tokens in given if tokens]
-    shapes = {tuple((len(rows), len(rows[0])) for rows in tokens) for tokens in known}
-    if len(shapes) != 1 or any(tokens == [] for tokens in given):
+    lengths = {tuple(len(rows[0]) for rows in tokens) for tokens in known}
+    if len(lengths) != 1 or any(tokens == [] for tokens in given):
         trace.remark("the tokens of the ranks are of different lengths or number, so they are not shown")
         return None
-    blank = [[[""] * len(row) for row in rows] for rows in known[0]]
+    counts = {tuple(map(len, tokens)) for tokens in known}
+    # As for the values: samples that nobody recorded have a place where their number is known.
+    blank = [[[""] * len(row) for row in rows] for rows in known[0]] if len(counts) == 1 else [[] for _ in known[0]]
     texts = [
         [row for tokens in given for row in (blank if tokens is None else tokens)[place]] for place in range(len(blank))
     ]

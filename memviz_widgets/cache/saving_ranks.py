@@ -18,7 +18,7 @@ from .store_files import StorePlace, store_place
 def save_parts(ranks: JoinedRanks, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write all parts that are here, chunk by chunk, and the label of the whole.
 
-    A part that its own rank saved in the same launch stays: it holds no less.
+    Where the capture was gathered, a part that its own rank saved stays: it holds no less.
 
     Raises:
         SaveError: when the path is taken, or cannot be written.
@@ -32,9 +32,11 @@ def save_parts(ranks: JoinedRanks, path: str | os.PathLike[str], *, overwrite: b
     for opened, part in parts:
         target = part_place(place, part.rank)
         there = part_at(target)
-        if there is not None and there.launch == part.launch and (there.launch or not overwrite):
+        if there is not None and ranks.place is None and there.launch == part.launch != "":
             continue
-        _copy(opened, target, overwrite=there is not None)
+        if target.exists() and not overwrite:
+            raise SaveError(f"{target.text!r} exists; give another path, or overwrite=True to replace a saved part.")
+        _copy(opened, target, overwrite=overwrite)
     write_label(place, parts[0][1])
 
 
