@@ -65,8 +65,10 @@ class RanksValue:
         return self.read((slice(None),) * len(self.shape))
 
     def missing(self, index: tuple[int, ...]) -> bool:
-        """Whether nobody recorded the element at this position."""
-        at = [range(place, place + 1) for place in index]
+        """Whether nobody recorded an element; -1 stands for all positions of an axis, of which one is enough."""
+        at = [
+            range(size) if place < 0 else range(place, place + 1) for place, size in zip(index, self.shape, strict=True)
+        ]
         return any(not box.ranks and _common(box, at) is not None for box in self.boxes)
 
     def _part(self, box: Box, cut: list[range]) -> Tensor:
@@ -82,6 +84,11 @@ class RanksValue:
 
     def __repr__(self) -> str:
         return f"<RanksValue: {' x '.join(map(str, self.shape)) or 'number'}, {len(self.boxes)} parts>"
+
+
+def not_recorded(value: object, index: tuple[int, ...]) -> bool:
+    """Whether an element of a value is of a part that no rank recorded, see :meth:`RanksValue.missing`."""
+    return isinstance(value, RanksValue) and len(index) == len(value.shape) and value.missing(index)
 
 
 def whole_dtype(dtype: torch.dtype, *, whole: bool) -> torch.dtype:

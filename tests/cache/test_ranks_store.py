@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("options", [{}, {"rank": 0, "world_size": 1}])
-def test_one_process_saves_a_plain_capture(tmp_path: Path, options: dict[str, int]) -> None:
+def test_one_process_saves_a_plain_capture(tmp_path: Path, options: dict[str, Any]) -> None:
     ActivationCache.capture(MODEL, X).save(tmp_path / "run.zarr", **options)
     assert not (tmp_path / "run.zarr" / "ranks").exists()
 
