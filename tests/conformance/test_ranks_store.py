@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -140,3 +141,20 @@ def test_gathering_without_a_rank_that_is_gone_is_an_error_and_not_a_hang(launch
     assert first is not None
     assert "did not take part in gathering" in first["gather"] and "gather=True" in first["gather"]
     assert first["own"] > 5  # what the rank itself recorded is not lost
+
+
+def test_the_script_of_the_documentation_runs_under_torchrun(tmp_path: Path) -> None:
+    section = (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").partition("## Several processes")[2]
+    script = re.findall(r"```python\n(# ranks.py.*?)```", section, re.DOTALL)[0]
+    (tmp_path / "ranks.py").write_text(script)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "ranks.py"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    for _ in range(2):  # the second launch takes the place of the first
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environment, timeout=LAUNCH_S, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+    opened = ActivationCache.open(tmp_path / "ranks.zarr")
+    assert sum(record.shape[0] for record in opened.records if record.path == "linear1") == 8
+    label = json.loads((tmp_path / "ranks.zarr" / "zarr.json").read_text())["attributes"]["memviz"]
+    assert label["world_size"] == 2 and label["launch"]
