@@ -23,6 +23,7 @@ from .foreign import records_from_attentions, records_from_tensors
 from .gathering import gathered
 from .joined_ranks import JoinedRanks
 from .joining import with_joined
+from .launch import launch_token
 from .opening import open_place
 from .prices import known_price
 from .ranks_store import is_ranks_store, open_parts
@@ -363,6 +364,7 @@ class ActivationCache(RecordedCache):
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
+        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         values = self._values
         values.finish()
         self._records = values.records(on_demand=self._again.replay is not None)

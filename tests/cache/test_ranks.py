@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.opening_values import SavedValues
+from memviz_widgets.cache.ranks_values import not_recorded
 from memviz_widgets.cache.store_format_arrays import Place, StoredArray
 from memviz_widgets.errors import ClosedError, FormatError, NotKeptError
+from memviz_widgets.records import Placement, TensorRecord
 
 from .rank_parts import batch_of, over, placed, save_batches, save_tensors
 
@@ -155,6 +158,86 @@ def test_calls_of_a_loop_are_joined_over_ranks_and_time(tmp_path: Path) -> None:
         assert (many.kind, many.shape) == (one.kind, one.shape)
         torch.testing.assert_close(joined.get("", one.kind), single.get("", one.kind), rtol=1e-6, atol=1e-6)
     assert joined.get("", "hidden").shape == (5, 4, 5)
+
+
+def test_a_lost_rank_is_missing_in_what_is_joined_over_time(tmp_path: Path) -> None:
+    cell = nn.GRUCell(3, 5)
+    for rank in (0, 2):
+        state = torch.zeros(2, 5)
+        with mv.record(cell) as cache:
+            for _ in range(4):
+                state = cell(torch.ones(2, 3), state)
+        placed(cache, rank, batch_of(3)).save(tmp_path / "run.zarr", rank=rank, world_size=3)
+    joined = ActivationCache.open(tmp_path / "run.zarr")
+    (parts,) = joined.memories().values()
+    value = joined.value(parts[0])
+    assert parts[0].shape == (6, 4, 5) and "rank 1 of 3 missing" in parts[0].note
+    found = [sample for sample in range(6) if not_recorded(value, (sample, 3, 0))]
+    assert found == [2, 3] and torch.isnan(joined.get("", "hidden")[:, 3, 0]).nonzero().flatten().tolist() == found
+
+
+def test_a_generated_text_is_one_map_of_all_ranks(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    ids = torch.randint(3, 50, (3, 5))
+
+    def generated(rows: Tensor) -> ActivationCache:
+        cache = transformers.DynamicCache()
+        with torch.no_grad(), mv.record(language_model()) as recording:
+            for chunk in (rows[:, :3], rows[:, 3:4], rows[:, 4:]):
+                recording._session.model(chunk, past_key_values=cache, use_cache=True)
+        return recording
+
+    for rank, rows in enumerate((ids[:1], ids[1:])):
+        placed(generated(rows), rank, batch_of(2)).save(tmp_path / "run.zarr", rank=rank, world_size=2)
+    joined, single = ActivationCache.open(tmp_path / "run.zarr"), generated(ids)
+    over_time = [record for record in single.records if record.parts]
+    assert {record.kind for record in over_time} >= {"attention", "key", "value"}
+    for one in over_time:
+        many = next(
+            each
+            for each in joined.records
+            if each.parts and (each.path, each.kind, each.item) == (one.path, one.kind, one.item)
+        )
+        assert (many.dims, many.shape, many.memory) == (one.dims, one.shape, one.memory)
+        torch.testing.assert_close(whole_of(joined, many), whole_of(single, one), rtol=1e-5, atol=1e-6)
+
+
+def language_model() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    torch.manual_seed(0)
+    model: nn.Module = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=50, **sizes, **heads)).eval()
+    return model
+
+
+def whole_of(cache: ActivationCache, record: TensorRecord) -> Tensor:
+    value = cache.value(record)
+    return value if isinstance(value, Tensor) else value.load()
+
+
+class Heads(nn.Module):
+    """Attention of some heads; of two queries one key."""
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(query, key, key, is_causal=True, enable_gqa=True)
+
+
+def test_heads_of_all_ranks_are_computed_where_their_query_and_key_are(tmp_path: Path) -> None:
+    query, key = torch.randn(2, 8, 5, 4), torch.randn(2, 4, 5, 4)
+    one = Placement((2,), ("tp",), (0, 1), ("shard 1",), ())
+    for rank in range(2):
+        heads, keys = slice(4 * rank, 4 * rank + 4), slice(2 * rank, 2 * rank + 2)
+        part = ActivationCache.capture(Heads(), (query[:, heads], key[:, keys]))
+        placed(part, rank, lambda record: one).save(tmp_path / "run.zarr", rank=rank, world_size=2)
+    joined, single = ActivationCache.open(tmp_path / "run.zarr"), ActivationCache.capture(Heads(), (query, key))
+    assert joined.find("", "attention").note == "2 ranks: head"
+    assert torch.equal(joined.attention(""), single.attention(""))
+    assert torch.equal(joined.attention("", head=5, batch=1), single.attention("", head=5, batch=1))
+    index = json.loads((tmp_path / "run.zarr" / "ranks" / "1" / "memviz.json").read_text())
+    weights = next(record for record in index["records"] if record["kind"] == "attention")
+    assert set(weights["value"]["arrays"]) == {"query", "key"}  # and no weights
 
 
 # -- other placements

@@ -157,4 +157,5 @@ def test_the_script_of_the_documentation_runs_under_torchrun(tmp_path: Path) -> 
     opened = ActivationCache.open(tmp_path / "ranks.zarr")
     assert sum(record.shape[0] for record in opened.records if record.path == "linear1") == 8
     label = json.loads((tmp_path / "ranks.zarr" / "zarr.json").read_text())["attributes"]["memviz"]
-    assert label["world_size"] == 2 and label["launch"]
+    assert label["world_size"] == 2
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{16}", label["launch"])  # of the launcher, and drawn from the store
