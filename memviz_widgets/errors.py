@@ -117,6 +117,12 @@ class WhatIfError(MemvizError, RuntimeError):
     """A what-if that cannot be run: the model is gone or was changed, or its input was not kept."""
 
 
+class GatherError(MemvizError, RuntimeError):
+    """A rank that did not take part in gathering a capture: ``cache`` is what this rank recorded."""
+
+    cache: Any = None
+
+
 def nearest_hint(given: str, known: Iterable[str], cutoff: float = 0.4) -> str:
     """``"; nearest is 'name'"`` for the known name most like ``given``, or ``""`` when none is like it.
 

@@ -1,6 +1,6 @@
 """TensorRecord and TensorStats: what is known about one recorded tensor, without the tensor.
 
-In: nothing. Out: the two frozen dataclasses that every later stage reads, the Draft of the first, the words for dims.
+In: nothing. Out: the frozen dataclasses that every later stage reads, the Draft of the first, the words for dims.
 """
 
 from __future__ import annotations
@@ -40,6 +40,27 @@ class TensorStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """How a tensor lies over the ranks that computed it together.
+
+    Attributes:
+        mesh: Sizes of the mesh of ranks that the value is spread over.
+        mesh_dims: Their names, "" where it has none: "dp", "tp".
+        ranks: Global ranks of the mesh, last axis fastest.
+        placements: Per axis of the mesh: "replicate", "shard 2" (the axis of the tensor), "partial sum", or "batch":
+            every rank had samples of its own, to be joined along "batch" in rank order (sizes of others are not known
+            here).
+        shape: Of the whole tensor; () where only the sum over the ranks tells it ("batch").
+    """
+
+    mesh: tuple[int, ...]
+    mesh_dims: tuple[str, ...]
+    ranks: tuple[int, ...]
+    placements: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TensorRecord:
     """One tensor that one call of one module returned.
 
@@ -65,6 +86,9 @@ class TensorRecord:
         caller: (path, call) of the module call inside which this call was made; None for an outermost call.
         memory: Which memory the tensor belongs to: "encoder l0", "ntm.memory"; "" for a tensor that is of none.
         parts: Indices of the records that this one joins along time, one per call or step; () for a recorded tensor.
+        placement: How the value lies over several ranks, of which ``shape`` is this rank's part; None = not known, or
+            a recording of one process.
+        rank: The rank that recorded it; None = a recording of one process, or a value of several ranks together.
     """
 
     index: int
@@ -87,6 +111,8 @@ class TensorRecord:
     caller: tuple[str, int] | None = None
     memory: str = ""
     parts: tuple[int, ...] = ()
+    placement: Placement | None = None
+    rank: int | None = None
 
     @property
     def available(self) -> bool:

@@ -13,17 +13,22 @@ from typing import Any
 from torch import Tensor, nn
 
 from .. import capture as capturing
-from ..errors import ForwardError, RecordingError
+from ..errors import ForwardError, GatherError, RecordingError
 from ..records import Draft, TensorRecord
 from .active import refuse_active
 from .bringing_back import BringingBack
 from .budget import parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
+from .gathering import gathered
+from .joined_ranks import JoinedRanks
 from .joining import with_joined
-from .opening import open_capture
+from .launch import launch_token
+from .opening import open_place
 from .prices import known_price
+from .ranks_store import is_ranks_store, open_parts
 from .recorded_cache import RecordedCache
+from .store_files import store_place
 from .thinned_values import ThinnedValues
 from .time_lapse import TimeLapse
 from .what_if import WhatIfPlan
@@ -63,6 +68,7 @@ class ActivationCache(RecordedCache):
         budget: object = "1 GiB",
         call: Callable[[Any], Any] | None = None,
         spill: str | os.PathLike[str] | None = None,
+        gather: bool = False,
     ) -> ActivationCache:
         """Run the model once, in its own mode and the caller's grad mode, and keep what its modules return.
 
@@ -77,11 +83,15 @@ class ActivationCache(RecordedCache):
             budget: Bytes that values may occupy, as text or int. What goes over it is computed again when asked for.
             call: Runs the model in another way: ``lambda m: m.generate(ids)``; x is then None.
             spill: Folder where values that go over the budget are written instead (needs zarr).
+            gather: In a process group of torch.distributed, bring what all ranks recorded to rank 0. Its cache is then
+                of the whole, as far as its budget goes; the others keep their own. Every rank must say so. Only values
+                that are held are gathered; those of rank 0 are there twice for a moment.
 
         Raises:
             ModelError, InputError, LayersError, DimsError, BudgetError: about the arguments.
             SpillError, MissingExtraError: about the spill folder.
             ForwardError: when the forward raised; its ``cache`` holds what was recorded before.
+            GatherError: when another rank does not take part in gathering; its ``cache`` is that of this rank.
         """
         cache = cls(budget, tokens=tokens, image=image, spill=spill)
         session = cache._make_session(model, layers, dims, loop=False)
@@ -98,6 +108,8 @@ class ActivationCache(RecordedCache):
         if cache._again.replay is None:
             cache.origin = cache.origin.within(cache.budget_bytes - cache._values.held_bytes)
         price.nbytes = cache.recorded_bytes
+        if gather:
+            cache._gather()
         return cache
 
     def record_step(
@@ -147,7 +159,7 @@ class ActivationCache(RecordedCache):
         self._lapse, self._records, self._step_labels = lapse, lapse.records, lapse.labels
 
     def _begin_lapse(self) -> TimeLapse:
-        if self._records or self._values.saved is not None:
+        if self._records or self._values.saved is not None or self._ranks is not None:
             raise RecordingError(
                 "this cache has records that are no steps of record_step; make one for the steps: "
                 "cache = mv.ActivationCache(), then cache.record_step(model, x)."
@@ -278,6 +290,9 @@ class ActivationCache(RecordedCache):
     def open(cls, path: str | os.PathLike[str], *, budget: object = "1 GiB") -> ActivationCache:
         """A cache of what :meth:`save` wrote: read only, without the model. Values are read when they are looked at.
 
+        What several ranks saved is put together: a value that lies over ranks is one record, one that differs from rank
+        to rank stays a record of each. Where the part of a rank is missing, the records say what of them is not there.
+
         Args:
             path: The folder or file, or its URL.
             budget: Bytes that values which are put together may occupy in memory.
@@ -287,7 +302,13 @@ class ActivationCache(RecordedCache):
                 is read is run.
             SaveError, MissingExtraError, BudgetError: about the arguments.
         """
-        opened = open_capture(path, parse_budget(budget))
+        budget_bytes, place = parse_budget(budget), store_place(path)
+        if is_ranks_store(place):
+            parts, world_size = open_parts(place, budget_bytes)
+            cache = cls(budget)
+            cache._take_ranks(JoinedRanks(parts, world_size, place))
+            return cache
+        opened = open_place(place, budget_bytes)
         cache = cls(budget, tokens=opened.tokens, image=opened.image)
         cache._values, cache._records, cache._trace = opened.values, opened.records, opened.trace
         cache._step_labels = opened.step_labels
@@ -332,8 +353,21 @@ class ActivationCache(RecordedCache):
         self._again = BringingBack(values, session.replay)
         return session
 
+    def _gather(self) -> None:
+        """Bring what all ranks recorded to rank 0. Every rank calls it."""
+        try:
+            ranks = gathered(self, self._values, self._trace)
+        except GatherError as error:
+            error.cache = self
+            raise
+        self._gathered = True
+        if ranks is not None:
+            self.origin = None
+            self._take_ranks(ranks)
+
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what no replay needs is let go, and records are made when somebody reads them."""
+        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         values = self._values
         values.finish()
         self._again.settle()

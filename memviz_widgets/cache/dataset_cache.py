@@ -211,6 +211,8 @@ class _DatasetValues(SavedValues):
 class _NoFiles:
     """In the place of files per chunk: sizes are compared when a chunk is read."""
 
+    held_bytes = 0
+
     def check(self, arrays: Any) -> None:
         """Nothing."""
 

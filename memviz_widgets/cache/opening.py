@@ -5,7 +5,6 @@ In: a path or URL that ``cache.save`` wrote. Out: an Opened; or FormatError, whi
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,11 @@ from ..errors import FormatError
 from ..records import TensorRecord
 from .held import Entry, Value
 from .opening_values import ChunkBytes, FileBytes, FolderBytes, SavedValues, as_header, header_starts
-from .store_files import StorePlace, damaged, store_place
+from .store_files import StorePlace, damaged
 from .store_format import Index, is_ours, read_index, read_label
 from .store_format_arrays import StoredArray
 from .store_format_fields import Fields, parsed
+from .store_format_ranks import RankPart
 from .store_format_records import StoredValue
 from .values import ValueStore
 
@@ -43,7 +43,8 @@ class Opened:
         trace: Names of modules, and what the recording said.
         tokens: Texts of the input tokens, or None.
         image: The input's picture, or None.
-        step_labels: What the steps are called; () where they have numbers only.
+        saved: Where the elements of its arrays are.
+        index: All of it but those.
     """
 
     values: ValueStore
@@ -51,17 +52,26 @@ class Opened:
     trace: Trace
     tokens: Any
     image: Any
-    step_labels: tuple[str, ...] = ()
+    saved: SavedValues
+    index: Index
+
+    @property
+    def step_labels(self) -> tuple[str, ...]:
+        """What the steps are called; () where they have numbers only."""
+        return tuple(self.index.step_labels)
+
+    @property
+    def part(self) -> RankPart | None:
+        """Which rank's part of a capture of several it is."""
+        return self.index.part
 
 
-def open_capture(path: str | os.PathLike[str], budget_bytes: int) -> Opened:
+def open_place(place: StorePlace, budget_bytes: int) -> Opened:
     """Read the index of a saved capture. Elements of tensors are read when they are looked at.
 
     Raises:
         FormatError: when there is nothing, or it is foreign, newer, cut off, damaged or tampered with.
-        MissingExtraError, SaveError: about the path itself.
     """
-    place = store_place(path)
     try:
         index, chunks = _read_file(place) if place.is_file else _read_folder(place)
         saved = SavedValues(place, chunks, index.arrays)
@@ -69,20 +79,28 @@ def open_capture(path: str | os.PathLike[str], budget_bytes: int) -> Opened:
         raise damaged(place, _missing(place, error)) from error
     except (FormatError, OSError) as error:
         raise damaged(place, error) from error
+    return opened_of(index, saved, budget_bytes)
+
+
+def opened_of(index: Index, saved: SavedValues, budget_bytes: int) -> Opened:
+    """What an index and its arrays make."""
     values = ValueStore(budget_bytes)
     values.saved = saved
     values.recorded_bytes = index.recorded_bytes
     _adopt(values, saved, index)
     picture = _image_of(index, saved)
-    return Opened(
-        values, tuple(index.records), index.trace, _tokens_of(index), picture, step_labels=tuple(index.step_labels)
-    )
+    return Opened(values, tuple(index.records), index.trace, _tokens_of(index), picture, saved, index)
+
+
+def index_at(place: StorePlace) -> Index:
+    """The index of a folder. Raises FormatError, OSError."""
+    return _read_folder(place)[0]
 
 
 def is_capture(place: StorePlace) -> bool:
     """Whether there is a saved capture of any version, whole or damaged: something that may be replaced."""
     try:
-        label = _file_label(place)[0] if place.is_file else _folder_label(place)
+        label = _file_label(place)[0] if place.is_file else folder_label(place)
         return is_ours(label)
     except (FormatError, OSError):
         return False
@@ -96,7 +114,8 @@ def _missing(place: StorePlace, error: OSError) -> str:
     return f"a file of it is missing ({error})"
 
 
-def _folder_label(place: StorePlace) -> Fields:
+def folder_label(place: StorePlace) -> Fields:
+    """The label of a folder. Raises FormatError, OSError."""
     text = place.read(LABEL_NAME, MOST_LABEL_BYTES)
     attributes = parsed(text, LABEL_NAME).inner("attributes")
     label = attributes.inner(LABEL_KEY) if attributes is not None and attributes.has(LABEL_KEY) else None
@@ -106,7 +125,7 @@ def _folder_label(place: StorePlace) -> Fields:
 
 
 def _read_folder(place: StorePlace) -> tuple[Index, ChunkBytes]:
-    nbytes, checksum = read_label(_folder_label(place))
+    nbytes, checksum = read_label(folder_label(place))
     return read_index(place.read(INDEX_NAME, nbytes + 1), nbytes, checksum), FolderBytes(place)
 
 

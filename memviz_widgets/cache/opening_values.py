@@ -29,7 +29,12 @@ LATEST_BYTES = 2**25
 
 
 class ChunkBytes(Protocol):
-    """Where the bytes of a chunk are: in a file each, or one after the other in one file."""
+    """Where the bytes of a chunk are: in a file each, one after the other in one file, or in memory."""
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that lie in memory."""
+        ...
 
     def check(self, arrays: Sequence[StoredArray]) -> None:
         """Compare the sizes that are there with those that are declared, as far as that is cheap."""
@@ -46,6 +51,8 @@ class ChunkBytes(Protocol):
 
 class FolderBytes:
     """Chunks of a Zarr folder: a file each, of full size also where the chunk reaches over the end of the array."""
+
+    held_bytes = 0
 
     def __init__(self, place: StorePlace) -> None:
         self._place = place
@@ -77,6 +84,8 @@ class FileBytes:
         place: The file.
         starts: Offset of the first byte of each array.
     """
+
+    held_bytes = 0
 
     def __init__(self, place: StorePlace, starts: Sequence[int]) -> None:
         self._place = place
@@ -123,6 +132,7 @@ class SavedValues:
         self._arrays = tuple(arrays)
         self._latest: OrderedDict[tuple[int, Place], Tensor] = OrderedDict()
         self._lock = threading.Lock()
+        self.latest_bytes = LATEST_BYTES
         self.closed = False
 
     def value(self, number: int) -> SpilledValue:
@@ -166,11 +176,21 @@ class SavedValues:
         with self._lock:
             self._latest[key] = chunk
             held = sum(each.nbytes for each in self._latest.values())
-            while held > LATEST_BYTES and len(self._latest) > 1:
+            while held > self.latest_bytes and len(self._latest) > 1:
                 held -= self._latest.popitem(last=False)[1].nbytes
         return chunk
 
-    def _read_chunk(self, array: StoredArray, place: Place) -> Tensor:
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the values that lie in memory and not in files."""
+        return self._bytes.held_bytes
+
+    def chunk_bytes(self, array: StoredArray, place: Place) -> bytearray:
+        """A chunk as it was saved, compared with its checksum.
+
+        Raises:
+            FormatError: when it is not as it was saved.
+        """
         sizes = self._bytes.sizes(array, place)
         nbytes = math.prod(sizes) * array.dtype.itemsize
         label = f"chunk {'.'.join(map(str, place)) or 0} of array {array.number}"
@@ -184,6 +204,11 @@ class SavedValues:
             raise damaged(self.place, f"the checksum of {label} does not fit: the file is damaged")
         if array.dtype is torch.bool and nbytes and max(data) > 1:
             raise damaged(self.place, f"{label} holds bytes other than 0 and 1, and is said to be bool")
+        return data
+
+    def _read_chunk(self, array: StoredArray, place: Place) -> Tensor:
+        data = self.chunk_bytes(array, place)
+        sizes = self._bytes.sizes(array, place)
         integers = np.frombuffer(data, f"<i{_integer(array).itemsize}" if array.dtype.itemsize > 1 else "u1")
         native = integers.astype(integers.dtype.newbyteorder("="), copy=False)
         return torch.from_numpy(native).reshape((*sizes, *_pair(array)))

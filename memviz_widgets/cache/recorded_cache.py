@@ -18,10 +18,13 @@ from ..errors import ClosedError, NotKeptError, RecordingError
 from ..records import TensorRecord
 from .bringing_back import BringingBack
 from .budget import format_bytes, parse_budget
+from .joined_ranks import JoinedRanks
 from .joining import joined_value, memories_of
+from .launch import part_of
 from .lookup import find_record, find_step
 from .recovered import with_findings
-from .saving import save_capture
+from .saving import SaveOptions, save_capture
+from .saving_ranks import save_parts
 from .spill import Spill
 from .tokens import TokenTexts, token_texts
 from .values import ValueStore
@@ -46,6 +49,8 @@ class RecordedCache:
         self._closed = False
         self._token_texts = token_texts(tokens)
         self._step_labels: tuple[str, ...] = ()
+        self._ranks: JoinedRanks | None = None
+        self._gathered = False
         self.tokens = tokens
         self.image = image
 
@@ -86,6 +91,8 @@ class RecordedCache:
         With those of inputs while values may have to be computed again. When all are held, the model's input stays for
         ``what_if``, within the budget, and counts in :attr:`input_bytes` alone.
         """
+        if self._ranks is not None:
+            return self._ranks.held_bytes
         return self._values.held_bytes - (self.input_bytes if self._again.replay is None else 0)
 
     @property
@@ -101,6 +108,8 @@ class RecordedCache:
     @property
     def summary(self) -> str:
         """What was recorded and what of it is held, as one line: ``"1.0 GiB recorded, 256.0 MiB kept, ..."``."""
+        if self._ranks is not None:
+            return self._ranks.summary
         total, held = self._values.recorded_bytes, self._values.kept_bytes
         if not any(record.on_demand for record in self._records):
             lost = sum(not record.available for record in self._records)
@@ -254,6 +263,8 @@ class RecordedCache:
             NotReproducibleError: when they were dropped and a replay gave other values.
         """
         self._check_open()
+        if self._ranks is not None:
+            return self._ranks.value(record)
         if record.parts:
             return joined_value(record, self._records, lambda index: self.value(self._records[index]))
         try:
@@ -276,27 +287,47 @@ class RecordedCache:
             ClosedError: after :meth:`close`.
         """
         self._check_open()
+        if self._ranks is not None:
+            return ()
         found = [self._values.recovery(index) for index in record.parts or (record.index,)]
         known = tuple(value for value in found if value is not None)
         return known if len(known) == len(found) else ()
 
     def value_or_none(self, record: TensorRecord) -> Tensor | LazyValue | None:
         """The held value without a copy, or None when it is not held now or the cache is closed."""
-        return None if self._closed or record.parts else self._values.get(record.index)
+        if self._closed or record.parts:
+            return None
+        if self._ranks is not None:
+            return self._ranks.value(record) if record.available else None
+        return self._values.get(record.index)
 
-    def save(self, path: str | os.PathLike[str], *, values: str = "all", overwrite: bool = False) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        values: str = "all",
+        overwrite: bool = False,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
         """Write everything to a folder or file, from which ``ActivationCache.open`` reads it without the model.
 
         What is not held is brought back one value at a time; memory stays within the budget. A value that cannot be had
         is left out, and its record says why. Attention is written as query and key, recovered values as they are
         computed.
 
+        In a process of several (a process group of torch.distributed) each rank saves its own part, to the same path,
+        without waiting for the others; ``open`` puts the parts together. A capture that was gathered, or opened from
+        such a store, is saved with the parts of all its ranks.
+
         Args:
             path: ``"run.zarr"``: a folder, of any size, with a file per MiB. ``"run.safetensors"``: one file, for small
                 ones. Of this machine, or a URL of any file system that fsspec knows, such as ``"s3://bucket/run.zarr"``.
             values: "all"; or "held": only what is in memory or on disk now, without running the model.
             overwrite: Replace what is there, if it is a saved capture. On this machine it goes when the new one is
-                complete; elsewhere before that is written.
+                complete; elsewhere before that is written. Of several ranks each replaces its own part only.
+            rank, world_size: Which of how many processes this is, for launchers without torch.distributed; None asks
+                the process group.
 
         Raises:
             SaveError: when the path is taken, or cannot be written. Nothing is left there then.
@@ -304,7 +335,23 @@ class RecordedCache:
             ClosedError, RecordingError: after :meth:`close`, and while a recording runs.
         """
         self._check_open()
-        save_capture(self, self._values, self._trace, path, values=values, overwrite=overwrite)
+        if self._ranks is not None:
+            save_parts(self._ranks, path, overwrite=overwrite)
+            return
+        part = part_of(rank, world_size)
+        options = SaveOptions(values=values, overwrite=overwrite, part=part, again=self._gathered)
+        save_capture(self, self._values, self._trace, path, options)
+
+    def _take_ranks(self, ranks: JoinedRanks) -> None:
+        """Become the recording of several ranks; what this cache had is let go."""
+        self._again.close()
+        self._values.clear()
+        self._values = ValueStore(self.budget_bytes)
+        self._values.recorded_bytes = ranks.recorded_bytes
+        self._again = BringingBack(self._values, None)
+        self._ranks, self._records, self._trace = ranks, ranks.records, ranks.trace
+        self.tokens, self.image, self._step_labels = ranks.tokens, ranks.image, ranks.step_labels
+        self._token_texts = token_texts(ranks.tokens)
 
     def _check_open(self) -> None:
         if self.recording:
@@ -317,6 +364,8 @@ class RecordedCache:
         _ = self._records  # the statistics of what is held
         self._again.close()
         self._values.clear()
+        if self._ranks is not None:
+            self._ranks.close()
         self._closed = True
 
     def __repr__(self) -> str:

@@ -30,6 +30,7 @@ def record(
     dims: Mapping[str, object] | None = None,
     budget: object = "1 GiB",
     spill: str | os.PathLike[str] | None = None,
+    gather: bool = False,
 ) -> Recording:
     """Record your own loop: ``with mv.record(model) as cache:`` around any code that runs the model.
 
@@ -40,11 +41,15 @@ def record(
     Args:
         model: Any nn.Module. Hooks are on it from start to stop, and on nothing else.
         tokens, image, layers, dims, budget, spill: As in :meth:`ActivationCache.capture`.
+        gather: As there, when the recording ends: at :meth:`~Recording.stop`, or where the with block is left without
+            an error.
 
     Raises:
         ModelError, LayersError, DimsError, BudgetError, SpillError, MissingExtraError: about the arguments, at once.
     """
-    return Recording(model, tokens=tokens, image=image, layers=layers, dims=dims, budget=budget, spill=spill)
+    return Recording(
+        model, tokens=tokens, image=image, layers=layers, dims=dims, budget=budget, spill=spill, gather=gather
+    )
 
 
 class Recording(ActivationCache):
@@ -53,6 +58,7 @@ class Recording(ActivationCache):
     def __init__(
         self, model: nn.Module, *, layers: object = None, dims: Mapping[str, object] | None = None, **options: Any
     ) -> None:
+        self._wants_all = bool(options.pop("gather", False))
         super().__init__(options.pop("budget"), **options)
         self._session = self._make_session(model, layers, dims, loop=True)
         self._started = False
@@ -80,7 +86,15 @@ class Recording(ActivationCache):
 
         Raises:
             RecordingError: when it was not started, or has ended.
+            GatherError: when another rank does not take part in gathering.
         """
+        self._end()
+        if self._wants_all:
+            self._gather()
+        return self
+
+    def _end(self) -> None:
+        """End the recording, without asking other ranks."""
         if not self._started:
             raise RecordingError("this recording was not started; call cache.start(), or use it as a with block.")
         if self._stopped:
@@ -89,7 +103,6 @@ class Recording(ActivationCache):
         ACTIVE.pop(self._session.model, None)
         self._session.end()
         self._settle(self._session)
-        return self
 
     def record_step(self, *args: Any, **kwargs: Any) -> None:
         """Not of a recording, whose steps are the calls of your loop.
@@ -110,7 +123,7 @@ class Recording(ActivationCache):
     def close(self) -> None:
         """End the recording if it runs, and free all values."""
         if self._started and not self._stopped:
-            self.stop()
+            self._end()
         super().close()
 
     def __enter__(self) -> Self:
@@ -121,7 +134,8 @@ class Recording(ActivationCache):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._stopped:
-            self.stop()
+            # After an error the others may never come.
+            self.stop() if kind is None else self._end()
 
     def __repr__(self) -> str:
         if self._stopped:

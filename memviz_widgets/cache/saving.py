@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -23,12 +23,14 @@ from ..errors import NotKeptError, SaveError
 from ..records import TensorRecord
 from .held import Entry, Value
 from .opening import is_capture
+from .ranks_store import check_free, part_at, part_place, write_label
 from .saving_files import FileWriter, FolderWriter, Writer, check_index
 from .saving_inputs import pictures_of, token_names
 from .spill import SpilledValue
 from .store_files import FILE, FOLDER, StorePlace, store_place
 from .store_format import Index
 from .store_format_arrays import DTYPES, Place, StoredArray, planned_array
+from .store_format_ranks import RankPart
 from .store_format_records import StoredValue, check_value
 from .values import ValueStore
 
@@ -43,36 +45,62 @@ _PART_DIMS = {
 LEFT_OUT = "not saved, since it was not held: values='held'. Save with values='all' to have it"
 
 
+@dataclass(frozen=True, slots=True)
+class SaveOptions:
+    """How a cache is saved.
+
+    Attributes:
+        values: "all"; or "held", to leave out what would have to be computed again.
+        overwrite: Replace a capture that is there.
+        part: Of several ranks, whose part it is.
+        again: Whether a gathered capture may have been saved with this part in it, which is then replaced.
+    """
+
+    values: str = "all"
+    overwrite: bool = False
+    part: RankPart | None = None
+    again: bool = False
+
+
 def save_capture(
-    cache: RecordedCache,
-    store: ValueStore,
-    trace: Trace,
-    path: str | os.PathLike[str],
-    *,
-    values: str = "all",
-    overwrite: bool = False,
+    cache: RecordedCache, store: ValueStore, trace: Trace, path: str | os.PathLike[str], options: SaveOptions
 ) -> None:
     """Write a cache; see :meth:`~memviz_widgets.cache.recorded_cache.RecordedCache.save`."""
+    values, part, overwrite = options.values, options.part, options.overwrite
     if values not in ("all", "held"):
         raise SaveError(
             f"values={values!r}; expected 'all', or 'held' to leave out what would have to be computed again."
         )
-    place = store_place(path)
-    _check_free(place, store, overwrite=overwrite)
-    with _writing(place, overwrite=overwrite) as writer:
-        index = _Saving(cache, store, trace, writer, held_only=values == "held").run()
+    place = whole = store_place(path)
+    if part is None:
+        _check_free(place, store, overwrite=overwrite)
+    else:
+        check_free(whole, part, overwrite=overwrite)
+        place = part_place(whole, part.rank)
+        there = part_at(place)
+        overwrite = overwrite or (options.again and there is not None and there.launch == part.launch)
+        _check_replaced(place, store, overwrite=overwrite)
+    with writing(place, overwrite=overwrite) as writer:
+        index = Saving(cache, store, trace, writer, held_only=values == "held", part=part).run()
         text = index.as_json()
         check_index(place, text)
         writer.finish(text, overwrite=overwrite)
+    if part is not None:
+        write_label(whole, part)
 
 
 def _check_free(place: StorePlace, store: ValueStore, *, overwrite: bool) -> None:
-    """Refuse a path of another kind, and one where something is that may not be replaced."""
+    """Refuse a path of another kind, and one that is taken."""
     if not place.root.lower().endswith((FOLDER, FILE)):
         raise SaveError(
             f"path={place.text!r} ends neither with {FOLDER!r} nor {FILE!r}; write 'run{FOLDER}' for any size, or "
             f"'run{FILE}' for a small one."
         )
+    _check_replaced(place, store, overwrite=overwrite)
+
+
+def _check_replaced(place: StorePlace, store: ValueStore, *, overwrite: bool) -> None:
+    """Refuse a place where something is that may not be replaced."""
     if not place.exists():
         return
     if not overwrite:
@@ -84,7 +112,7 @@ def _check_free(place: StorePlace, store: ValueStore, *, overwrite: bool) -> Non
 
 
 @contextmanager
-def _writing(place: StorePlace, *, overwrite: bool) -> Iterator[Writer]:
+def writing(place: StorePlace, *, overwrite: bool) -> Iterator[Writer]:
     """A writer, which leaves nothing behind when it is interrupted."""
     writer: Writer | None = None
     try:
@@ -103,21 +131,31 @@ def _writing(place: StorePlace, *, overwrite: bool) -> Iterator[Writer]:
         raise
 
 
-class _Saving:
+class Saving:
     """One cache on its way to a writer."""
 
     def __init__(
-        self, cache: RecordedCache, store: ValueStore, trace: Trace, writer: Writer, *, held_only: bool
+        self,
+        cache: RecordedCache,
+        store: ValueStore,
+        trace: Trace,
+        writer: Writer,
+        *,
+        held_only: bool,
+        part: RankPart | None = None,
+        left_out: Mapping[int, str] | None = None,
     ) -> None:
         self._cache = cache
         self._store = store
         self._trace = replace(trace, remarks=list(trace.remarks))
         self._writer = writer
         self._held_only = held_only
+        self._part = part
         self._arrays: list[StoredArray] = []
         self._numbers: dict[int, int] = {}
         """Array of each value of the store, by id; the store keeps them as long as it is open."""
-        self._left_out: dict[int, str] = {}
+        self._left_out = dict(left_out or {})
+        """Index of a record -> why its value is not written."""
 
     def run(self) -> Index:
         """Write all values; the index of them."""
@@ -126,7 +164,8 @@ class _Saving:
         stored: list[StoredValue | None] = []
         try:
             for record in records:
-                stored.append(None if record.parts or not record.available else self._stored(record))
+                absent = record.parts or not record.available or record.index in self._left_out
+                stored.append(None if absent else self._stored(record))
                 progress.step(1)
         finally:
             progress.close()
@@ -142,6 +181,7 @@ class _Saving:
             several=isinstance(self._cache.image, (list, tuple)),
             recorded_bytes=self._cache.recorded_bytes,
             step_labels=list(self._cache.step_labels),
+            part=self._part,
         )
 
     def _stored(self, record: TensorRecord) -> StoredValue | None:

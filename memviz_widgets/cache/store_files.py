@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,10 @@ class StorePlace:
     def is_file(self) -> bool:
         """Whether the capture is one file."""
         return self.root.lower().endswith(FILE)
+
+    def inside(self, name: str) -> StorePlace:
+        """A folder or file in this folder."""
+        return replace(self, text=f"{self.text}/{name}", root=f"{self.root}/{name}")
 
     def exists(self) -> bool:
         """Whether something is there."""

@@ -18,6 +18,7 @@ from ..errors import FormatError
 from ..records import TensorRecord
 from .store_format_arrays import StoredArray, read_array
 from .store_format_fields import Fields, parsed
+from .store_format_ranks import RankPart, read_part
 from .store_format_records import StoredValue, read_records, record_as_json
 
 FORMAT = "memviz_widgets capture"
@@ -45,6 +46,7 @@ class Index:
         several: Whether the picture was given as a list.
         recorded_bytes: Bytes of all recorded values, each once.
         step_labels: What the steps are called; [] where they have numbers only.
+        part: Which rank's part of a capture of several it is; None of a capture of one process.
     """
 
     arrays: list[StoredArray] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Index:
     several: bool = False
     recorded_bytes: int = 0
     step_labels: list[str] = field(default_factory=list)
+    part: RankPart | None = None
 
     def as_json(self) -> bytes:
         """The index as bytes; the same for the same capture."""
@@ -74,6 +77,7 @@ class Index:
             "image": [{"array": number, "tensor": tensor} for number, tensor in self.image],
             "several": self.several,
             "step_labels": self.step_labels,
+            "part": self.part and self.part.as_json(),
         }
         return json.dumps(entries, allow_nan=False, separators=(",", ":")).encode("ascii")
 
@@ -141,6 +145,7 @@ def read_index(text: bytes, nbytes: int, checksum: str) -> Index:
         several=entries.truth("several"),
         recorded_bytes=entries.whole("recorded_bytes"),
         step_labels=labels,
+        part=read_part(entries),
     )
 
 

@@ -107,7 +107,7 @@ def planned_array(
     number: int, dtype: torch.dtype, full: tuple[int, ...], once: tuple[int, ...], dims: tuple[str, ...]
 ) -> StoredArray:
     """The array of a tensor that is to be written; ``dims`` of pictures make their chunks whole."""
-    if not _may_repeat(full, once, dtype):
+    if not may_repeat(full, once, dtype):
         once = full
     return StoredArray(number, dtype, full, once, chunk_shape(once, dims, dtype.itemsize))
 
@@ -127,7 +127,7 @@ def read_array(number: int, fields: Fields) -> StoredArray:
         raise fields.refuse("chunks", "a size of at least 1 for each axis of shape and stored")
     if any(stored not in (1, size) for size, stored in zip(full, once, strict=True)):
         raise fields.refuse("stored", "the sizes of shape, or 1")
-    if math.prod(full) >= MOST_ELEMENTS or not _may_repeat(full, once, DTYPES[name]):
+    if math.prod(full) >= MOST_ELEMENTS or not may_repeat(full, once, DTYPES[name]):
         raise fields.refuse("shape", f"sizes that make fewer than 2**48 elements, each stored for {MOST_REPEATS}")
     if math.prod(chunks) * DTYPES[name].itemsize > CHUNK_BYTES:
         raise fields.refuse("chunks", f"chunks of at most {CHUNK_BYTES} bytes")
@@ -141,6 +141,7 @@ def read_array(number: int, fields: Fields) -> StoredArray:
     return StoredArray(number, DTYPES[name], full, once, chunks, sums)
 
 
-def _may_repeat(full: tuple[int, ...], once: tuple[int, ...], dtype: torch.dtype) -> bool:
+def may_repeat(full: tuple[int, ...], once: tuple[int, ...], dtype: torch.dtype) -> bool:
+    """Whether a tensor is small enough for the elements that are stored of it."""
     count, stored = math.prod(full), math.prod(once)
     return count <= MOST_REPEATS * stored or count * dtype.itemsize <= FEW_BYTES

@@ -5,12 +5,14 @@ In: TensorRecords and a StoredValue each, or what an index says. Out: JSON; reco
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import FormatError
-from ..records import TensorRecord, TensorStats
+from ..records import Placement, TensorRecord, TensorStats
 from .store_format_arrays import DTYPES, StoredArray
 from .store_format_fields import Fields, number_as_json
 
@@ -19,6 +21,11 @@ _STATS = tuple(field.name for field in fields(TensorStats))
 _MOMENTS = ("min", "max", "mean", "std", "zeros")
 MOST_PARTS = 10**6
 """Records that one joins."""
+MOST_RANKS = 10**6
+"""Processes that one launch has."""
+PLACEMENTS = ("replicate", "partial sum", "batch")
+"""What a placement may be besides "shard" with an axis."""
+_SHARD = re.compile(r"shard (\d{1,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ def record_as_json(record: TensorRecord, value: StoredValue | None) -> dict[str,
     entries = {field.name: getattr(record, field.name) for field in fields(record)}
     entries["stats"] = record.stats and {name: number_as_json(number) for name, number in asdict(record.stats).items()}
     entries["residual"] = number_as_json(record.residual)
+    entries["placement"] = record.placement and asdict(record.placement)
     entries["value"] = None if value is None else _value_as_json(value)
     return entries
 
@@ -107,7 +115,45 @@ def _read_record(index: int, each: Fields) -> TensorRecord:
         memory=each.text("memory"),
         caller=_read_caller(each),
         parts=each.wholes("parts", index, MOST_PARTS) if index else (),
+        # Captures from before there were ranks have no such entries.
+        placement=_read_placement(each, shape) if each.has("placement") else None,
+        rank=each.whole("rank", MOST_RANKS) if each.has("rank") and not each.is_null("rank") else None,
     )
+
+
+def _read_placement(each: Fields, local: tuple[int, ...]) -> Placement | None:
+    inner = each.inner("placement")
+    if inner is None:
+        return None
+    placement = Placement(
+        mesh=inner.wholes("mesh"),
+        mesh_dims=tuple(inner.texts("mesh_dims")),
+        ranks=inner.wholes("ranks", MOST_RANKS, MOST_RANKS),
+        placements=tuple(inner.texts("placements")),
+        shape=inner.wholes("shape"),
+    )
+    axes = len(placement.mesh)
+    if not len(placement.mesh_dims) == len(placement.placements) == axes or not axes:
+        raise inner.refuse("placements", f"a placement and a name for each of {axes} axes of the mesh, at least one")
+    if (
+        0 in placement.mesh
+        or math.prod(placement.mesh) != len(placement.ranks)
+        or len(set(placement.ranks)) != len(placement.ranks)
+    ):
+        raise inner.refuse("ranks", f"{math.prod(placement.mesh)} ranks, each once")
+    if placement.shape and len(placement.shape) != len(local):
+        raise inner.refuse("shape", f"a size for each of {len(local)} axes, or none")
+    for text in placement.placements:
+        axis = sharded_axis(text)
+        if text not in PLACEMENTS if axis is None else axis >= len(local):
+            raise inner.refuse("placements", f"{', '.join(PLACEMENTS)} or 'shard' and an axis below {len(local)}")
+    return placement
+
+
+def sharded_axis(placement: str) -> int | None:
+    """The axis of the tensor that "shard 2" names; None of other placements."""
+    found = _SHARD.fullmatch(placement)
+    return None if found is None else int(found[1])
 
 
 def _read_stats(each: Fields) -> TensorStats:

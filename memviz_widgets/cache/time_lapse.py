@@ -81,7 +81,7 @@ class TimeLapse:
         self._joined.update((part, record.index) for record in records[len(settled) :] for part in record.parts)
         self.records = self._without_lost(records)
         self.labels += (name,)
-        _merge(self._trace, trace)
+        self._trace.add(trace)
 
     def _new_label(self, label: object) -> str:
         name = str(len(self.labels) if label is None else label)[:MOST_CHARACTERS]
@@ -136,15 +136,3 @@ class _StepSink:
         caller = draft.caller and (draft.caller[0], draft.caller[1] + self._earlier.get(draft.caller[0], 0))
         index = draft.index + self._first
         self._values.add(draft._replace(index=index, step=self._step, call=call, caller=caller), live)
-
-
-def _merge(whole: capturing.Trace, step: capturing.Trace) -> None:
-    """Add what one forward told to what is known."""
-    whole.names.update(step.names)
-    whole.types.update(step.types)
-    whole.callable_paths = list(dict.fromkeys((*whole.callable_paths, *step.callable_paths)))
-    whole.opaque.update(step.opaque)
-    whole.fired |= step.fired
-    whole.weights_used.update(step.weights_used)
-    for sentence in step.remarks:
-        whole.remark(sentence)

@@ -62,6 +62,17 @@ class Trace:
             if path in self.weights_used:
                 self.remark(f"{path!r} was never called, but its weights were used by {self.weights_used[path]}")
 
+    def add(self, other: Trace) -> None:
+        """Add what another forward of the same model told."""
+        self.names.update(other.names)
+        self.types.update(other.types)
+        self.callable_paths = list(dict.fromkeys((*self.callable_paths, *other.callable_paths)))
+        self.opaque.update(other.opaque)
+        self.fired |= other.fired
+        self.weights_used.update(other.weights_used)
+        for sentence in other.remarks:
+            self.remark(sentence)
+
     def remark(self, sentence: str) -> None:
         """Keep a sentence once."""
         if sentence not in self.remarks:

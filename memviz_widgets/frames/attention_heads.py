@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..analysis.attention import KINDS, head_kinds, is_causal, mean_distance, normalised_entropy
 from ..analysis.attention_shares import Wanted, after_the_same, first_keys, share_sums, token_before, token_itself
+from ..cache.ranks_values import not_recorded
+from ..errors import NotKeptError
 from .attention_maps import Weights, middles, read_block
 from .token_places import ids_of_texts
 
@@ -48,11 +50,28 @@ def head_measures(
         texts: of the K tokens of self-attention over all of them; None = no induction.
         cross: whether queries and keys are known to be two texts.
 
+    Of heads that no rank recorded all measures are NaN.
+
     Raises:
         WeightsError: for what are no attention weights.
+        NotKeptError: when no head of the sample was recorded.
     """
     weights, at = _sampled(values, sample)  # (N, q, K), (q,)
-    _, _, queries, keys = values.shape
+    heads = [head for head in range(values.shape[1]) if not not_recorded(values, (sample, head, -1, -1))]
+    if not heads and values.shape[1]:
+        raise NotKeptError(f"sample {sample} was not recorded: the part of its rank is missing.")
+    table = _measured(weights[heads], at, values.shape, texts, cross=cross)  # (M, 1, heads)
+    whole = torch.full((len(HEAD_MEASURES), 1, values.shape[1]), torch.nan)
+    whole[HEAD_MEASURES.index("kind")] = -1
+    whole[..., heads] = table
+    return whole, weights.shape[1] < values.shape[2]
+
+
+def _measured(
+    weights: Tensor, at: Tensor, shape: tuple[int, ...], texts: Sequence[str] | None, *, cross: bool
+) -> Tensor:
+    """The measures of some heads, (M, 1, heads)."""
+    queries, keys = shape[2:]
     causal = not cross and is_causal(weights, at)
     one_text = not cross and (causal or queries == keys)
     ids = ids_of_texts(texts) if one_text and texts is not None and len(texts) == keys else None
@@ -66,8 +85,7 @@ def head_measures(
         torch.tensor([each.score if each.kind in named else torch.nan for each in kinds]),
         torch.full((len(kinds),), float(causal)),
     ]
-    table = torch.stack([row.to("cpu", torch.float32) for row in rows]).unsqueeze(1)  # (M, 1, N)
-    return table, weights.shape[1] < queries
+    return torch.stack([row.to("cpu", torch.float32) for row in rows]).unsqueeze(1)
 
 
 def _sampled(values: Weights, sample: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,9 @@ from torch import Tensor
 
 _COMPLEX_PARTS = {torch.complex32: np.complex64, torch.complex64: np.complex64, torch.complex128: np.complex128}
 
+NOT_RECORDED = "not recorded"
+"""The text of an element that lies on a rank of which nothing is there."""
+
 
 @dataclass(frozen=True, slots=True)
 class CellValue:

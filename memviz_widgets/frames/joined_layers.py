@@ -10,6 +10,7 @@ from typing import Protocol
 from torch import Tensor
 
 from ..analysis.attention import attention_flow, rollout
+from ..cache.ranks_values import not_recorded
 from ..capture.lazy import LazyValue
 from ..errors import PageRefusedError
 from ..records import TensorRecord
@@ -136,4 +137,8 @@ def _check_flow(record: TensorRecord, layers: int) -> None:
 
 def _mean_map(record: TensorRecord, sample: int, cache: AttentionCache) -> Tensor:
     values = cache.value(record)
+    if not_recorded(values, (sample, -1, -1, -1)):
+        raise PageRefusedError(
+            f"the attention of {record.label!r} in sample {sample} was not recorded on all ranks: {record.note}."
+        )
     return mean_map(values.detach() if isinstance(values, Tensor) else values, sample)

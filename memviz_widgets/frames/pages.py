@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..analysis import channel_measures, histogram
 from ..analysis.numbers import thinned
+from ..cache.ranks_values import not_recorded
 from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
@@ -24,7 +25,7 @@ from .attention_maps import map_codes
 from .attention_pages import AttentionPages, map_picture
 from .attention_plan import is_attention
 from .catalog import Recorded
-from .cell_value import CellValue, cell_value
+from .cell_value import NOT_RECORDED, CellValue, cell_value
 from .detail import DETAIL_KINDS, Part, detail_page, finer
 from .memory_pages import MemoryPages, residual_of
 from .page import ATTENTION_KINDS, MEMORY_KINDS, PAGE_KINDS, Page, PageKind, check_page
@@ -138,6 +139,16 @@ class PageSource:
         in_row, in_col = divmod(loudest(window), window.shape[1])
         place = (row * picture.pool_rows + in_row, col * picture.pool_cols + in_col)
         return cell_value(window[in_row, in_col], element_index(picture, frame, *place))
+
+    def text(self, record_index: int, cell: CellValue) -> str:
+        """The text of a cell of a record; of what no rank recorded that it is no value.
+
+        Raises:
+            PageRefusedError: as :meth:`value`.
+        """
+        record, _, cache = self._record(record_index)
+        absent = cell.number is None and not_recorded(_value_of(record, cache), cell.index)
+        return NOT_RECORDED if absent else cell.text
 
     def detail(self, record_index: int, kind: str, frame: int, part: Part) -> Page:
         """A part of a frame, or of a map of attention weights, finer than its page has it; see `detail_page`.

@@ -131,10 +131,11 @@ class FrameStore(Synced, Widget):
             kind, pools = content.get("kind", "frame"), content.get("pools")
             place = (content["record"], content["frame"], content["row"], content["col"])
             cell = source.value(*place, kind, (pools[0], pools[1]) if pools else None)
+            text = source.text(place[0], cell)
         except MemvizError as error:
             self.send({"type": "refused", "id": content["id"], "message": str(error)})
             return
-        answer = {"text": cell.text, "number": cell.number, "index": list(cell.index)}
+        answer = {"text": text, "number": cell.number, "index": list(cell.index)}
         self.send({"type": "value", "id": content["id"], **answer})
 
     def _answer_detail(self, source: PageSource, content: dict[str, Any]) -> None:

@@ -1,0 +1,82 @@
+"""Which process of which launch this is: its rank, how many there are, and a text that all of one launch share.
+
+In: torch.distributed, if the process has begun a group, and what a launcher left in the environment. Out: a RankPart.
+Nothing here waits for another rank: the text is drawn from the store by which the ranks found each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+import zlib
+from datetime import timedelta
+from typing import Any
+
+from ..errors import SaveError
+from .store_format_ranks import RankPart
+
+_FROM_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT", "SLURM_JOB_ID")
+_KEY = "memviz_widgets/launch"
+_STORE_WAIT = timedelta(seconds=30)
+_DRAWN = {"last": ""}
+"""What the store gave last: its host may be gone when the others save."""
+
+
+def process_group() -> Any:
+    """The module torch.distributed while a group of more than one process runs, else None."""
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return distributed if distributed.get_world_size() > 1 else None
+
+
+def part_of(rank: int | None = None, world_size: int | None = None) -> RankPart | None:
+    """Whose part this process has to save; None for a capture of one process.
+
+    Args:
+        rank, world_size: Given by a launcher without torch.distributed; None asks the process group.
+
+    Raises:
+        SaveError: when one is given without the other, or they do not fit.
+    """
+    if rank is None and world_size is None:
+        group = process_group()
+        if group is None:
+            return None
+        return RankPart(group.get_rank(), group.get_world_size(), launch_token())
+    whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (rank, world_size))
+    if not whole or rank is None or world_size is None or not 0 <= rank < world_size:
+        raise SaveError(
+            f"rank={rank!r} and world_size={world_size!r}; expected both, with 0 <= rank < world_size, or neither to "
+            "ask the process group."
+        )
+    return None if world_size == 1 else RankPart(rank, world_size, launch_token())
+
+
+def launch_token() -> str:
+    """A text that is the same on all ranks of this launch; "" where nothing tells launches apart."""
+    known = [os.environ.get(name, "") for name in _FROM_LAUNCHERS]
+    environment = f"{zlib.crc32(' '.join(known).encode()):08x}" if any(known) else ""
+    group = process_group()
+    if group is not None:
+        _DRAWN["last"] = _drawn() or _DRAWN["last"]
+        return "-".join(filter(None, (environment, _DRAWN["last"])))
+    return environment
+
+
+def _drawn() -> str:
+    """What the first rank that asked put into the store of the group; "" when the store cannot be reached."""
+    try:
+        from torch.distributed import distributed_c10d  # noqa: PLC0415  # only a process group needs it
+
+        store: Any = distributed_c10d._get_default_store()
+        held = store.timeout
+        store.set_timeout(_STORE_WAIT)
+        try:
+            found: bytes = store.compare_set(_KEY, "", uuid.uuid4().hex[:16])
+        finally:
+            store.set_timeout(held)
+    except (ImportError, AttributeError, RuntimeError, ValueError):
+        return ""
+    return found.decode("ascii", "replace")

@@ -1,0 +1,78 @@
+"""Tokens and pictures of the samples of several ranks, in the order of the samples.
+
+In: the part of each rank, and records that were put together. Out: tokens and picture of the whole, or a remark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..capture import Trace
+from ..records import TensorRecord
+from .opening import Opened
+
+
+def joined_tokens(parts: Mapping[int, Opened], records: Sequence[TensorRecord], trace: Trace) -> Any:
+    """Texts by sequence, sample and position of all samples; None when no rank has any.
+
+    Ranks that saw the same samples, as those of a tensor-parallel group, count once. Samples of a rank that is missing
+    have no texts.
+    """
+    first = next(iter(parts.values()))
+    if all(part.index.tokens == first.index.tokens for part in parts.values()):
+        return first.tokens
+    order = _sample_ranks(records) or tuple(parts)
+    given = [parts[rank].index.tokens if rank in parts else None for rank in order]
+    known = [tokens for tokens in given if tokens]
+    lengths = {tuple(len(rows[0]) for rows in tokens) for tokens in known}
+    if len(lengths) != 1 or any(tokens == [] for tokens in given):
+        trace.remark("the tokens of the ranks are of different lengths or number, so they are not shown")
+        return None
+    counts = {tuple(map(len, tokens)) for tokens in known}
+    # As for the values: samples that nobody recorded have a place where their number is known.
+    blank = [[[""] * len(row) for row in rows] for rows in known[0]] if len(counts) == 1 else [[] for _ in known[0]]
+    texts = [
+        [row for tokens in given for row in (blank if tokens is None else tokens)[place]] for place in range(len(blank))
+    ]
+    return dict(zip(first.index.token_names, texts, strict=True)) if first.index.token_names else texts[0]
+
+
+def joined_image(parts: Mapping[int, Opened], trace: Trace) -> Any:
+    """The pictures of all samples; None when no rank has any."""
+    images = [part.image for part in parts.values()]
+    first = images[0]
+    if all(_same(first, image) for image in images[1:]):
+        return first
+    if any(image is None for image in images):
+        trace.remark("not every rank has a picture, so none is shown")
+        return None
+    batches = [image for image in images if isinstance(image, Tensor) and image.dim() == 4]
+    if len(batches) == len(images) and len({image.shape[1:] for image in batches}) == 1:
+        return torch.cat(batches)
+    return [picture for image in images for picture in (image if isinstance(image, list) else [image])]
+
+
+def _sample_ranks(records: Sequence[TensorRecord]) -> tuple[int, ...]:
+    """The first rank of each group that had samples of its own, in the order of the samples; () where there is none."""
+    for record in records:
+        placement = record.placement
+        if placement is not None and "batch" in placement.placements:
+            ranks = np.array(placement.ranks).reshape(placement.mesh)
+            kept = tuple(slice(None) if text == "batch" else slice(0, 1) for text in placement.placements)
+            return tuple(int(rank) for rank in ranks[kept].reshape(-1))
+    return ()
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return np.array_equal(one, other)
+    return one is other
