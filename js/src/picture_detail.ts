@@ -16,7 +16,10 @@ export const DETAIL_AFTER_MS = 40;
 /** Most whole cells on a side; the kernel gives 1,024, and the part may begin and end within a cell. */
 const MOST_CELLS = 1022;
 /** As DETAIL_KINDS of the kernel. */
-const KINDS: readonly PageKind[] = ['frame', 'row', 'log', 'mean', 'max', 'difference'];
+const KINDS: readonly PageKind[] = [
+  'frame', 'row', 'log', 'mean', 'max', 'difference', 'rollout', 'flow',
+  'time', 'timescale', 'similarity', 'wrote', 'wrote_unit', 'reads',
+];
 
 type Ends = ArrayLike<number>;
 

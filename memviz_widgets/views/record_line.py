@@ -18,7 +18,8 @@ class RecordLine(Synced, DOMWidget):
     """Shape with dims, dtype, bytes and statistics of the selected record; below it what the user must know.
 
     Messages: a value that was not kept and how to get it, an empty output, all NaN, pooling
-    ("1 of 8 x 8 cells shown: largest |x|"; of a zoomed picture what is drawn of the part that is seen), waiting for the kernel, an error of a callback.
+    ("1 of 8 x 8 cells shown: largest |x|"; of a zoomed picture what is drawn of the part that is seen), waiting for the
+    kernel, an error of a callback.
     """
 
     _model_name = Unicode("RecordLineModel").tag(sync=True)
