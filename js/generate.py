@@ -79,7 +79,6 @@ IMPORTS = (
     ("UnalignedEntry", "./catalog"),
     ("RecallCurve", "./catalog"),
     ("RecallFailureEntry", "./catalog"),
-    ("TensorImageModel", "../tensor_image_model"),
     ("HealthCheck", "./catalog"),
     ("HealthRow", "./catalog"),
     ("HealthUnread", "./catalog"),
