@@ -209,7 +209,7 @@ const PARTS = `
 .memviz-top-value { color: var(--memviz-muted); }
 .memviz-sheet-pager { display: flex; align-items: center; gap: 8px; }
 .memviz-sheet-page { font-variant-numeric: tabular-nums; }
-.memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 2px 12px; min-width: 0; width: auto; }
+.memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 4px 12px; min-width: 0; width: auto; }
 .memviz-picker-readout { display: flex; flex: 1 1 18em; min-width: 0; white-space: pre; }
 .memviz-picker-path { display: flex; flex: 0 1 auto; justify-content: flex-end; min-width: 0; overflow: hidden; font-weight: 600; }
 .memviz-picker-head { flex: 0 1 auto; min-width: 1ch; overflow: hidden; text-overflow: ellipsis; }
