@@ -15,9 +15,17 @@ export interface LayerCursor {
   callIndex(): number;
 }
 
+/** Positions of the layers that are attention, by layers: asked for at every move, and a catalog never changes. */
+const known = new WeakMap<readonly LayerEntry[], readonly number[]>();
+
 /** Positions of the layers that are attention, in execution order. */
-export function attentionLayers(catalog: Catalog): number[] {
-  return catalog.layers.flatMap((layer, position) => (layer.kind === 'attention' ? [position] : []));
+export function attentionLayers({ layers }: Catalog): readonly number[] {
+  let found = known.get(layers);
+  if (!found) {
+    found = layers.flatMap((layer, position) => (layer.kind === 'attention' ? [position] : []));
+    known.set(layers, found);
+  }
+  return found;
 }
 
 /** Position of the attention layer to show; -1: the model has none. */

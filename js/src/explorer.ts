@@ -1,6 +1,6 @@
 /**
  * Explorer: the box that holds the parts of an explorer. Its view names the controls for screen readers and adds the
- * layer keys `[` and `]`. What the parts show is their own business.
+ * layer keys `[`, `]` and `/`. What the parts show is their own business.
  */
 
 import { unpack_models } from '@jupyter-widgets/base';
@@ -141,11 +141,24 @@ export abstract class ExplorerView extends VBoxView {
     const step = event.key === '[' ? -1 : event.key === ']' ? 1 : 0;
     const target = event.target as Element;
     const typed = event.getModifierState('AltGraph') || !(event.ctrlKey || event.metaKey || event.altKey);
-    if (step && typed && !target.closest(TEXT_FIELDS) && this.selection) {
-      this.selection.move('layer', this.nextLayer(this.selection, step));
-      event.preventDefault();
-      event.stopPropagation();
+    if (!typed || target.closest(TEXT_FIELDS)) {
+      return;
     }
+    if (step && this.selection) {
+      this.selection.move('layer', this.nextLayer(this.selection, step));
+    } else if (event.key !== '/' || !this.search()) {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** Leads to the field that finds a layer; false: there is none. */
+  private search(): boolean {
+    const field = this.el.querySelector<HTMLInputElement>('.memviz-picker-input');
+    field?.focus();
+    field?.select();
+    return field !== null;
   }
 
   /** noUiSlider 15 keeps the range it started with for Home and End; the slider's range follows the layer. */

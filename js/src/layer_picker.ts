@@ -6,14 +6,12 @@ import type { LayerEntry } from './catalog';
 import { DrawnModel, DrawnView, element, setText } from './drawn_view';
 import { layerPickerDefaults } from './generated/traits';
 import type { LayerPickerState } from './generated/traits';
+import { LayerList, headAndTail } from './layer_list';
 import { countText } from './number_text';
 import type { SelectionModel } from './selection';
 
-/** Options shown at once; the rest is counted: a list of thousands is slow and not read by anybody. */
-export const MOST_OPTIONS = 50;
-
-/** End of a path that stays readable in a narrow column. */
-const TAIL_CHARACTERS = 18;
+/** Rows that PageUp and PageDown go past. */
+const PAGE_ROWS = 10;
 
 export class LayerPickerModel extends DrawnModel<LayerPickerState> {
   static override serializers = { ...DrawnModel.serializers, selection: { deserialize: unpack_models } };
@@ -23,24 +21,27 @@ export class LayerPickerModel extends DrawnModel<LayerPickerState> {
   }
 }
 
+/** What is searched, by layer: a catalog never changes. */
+const searched = new WeakMap<readonly LayerEntry[], string[]>();
+
 /** Positions of the layers whose label, path or type contains `query`, whatever its case; all of them for "". */
 export function findLayers(layers: readonly LayerEntry[], query: string): number[] {
   const wanted = query.trim().toLowerCase();
-  const found: number[] = [];
-  layers.forEach(({ path, label, module_type }, position) => {
-    if (`${path}\n${label}\n${module_type}`.toLowerCase().includes(wanted)) {
-      found.push(position);
-    }
-  });
-  return found;
+  let known = searched.get(layers);
+  if (!known) {
+    known = layers.map(({ path, label, module_type }) => `${path}\n${label}\n${module_type}`.toLowerCase());
+    searched.set(layers, known);
+  }
+  return known.flatMap((text, position) => (text.includes(wanted) ? [position] : []));
 }
 
 export class LayerPickerView extends DrawnView<LayerPickerState> {
   private path!: HTMLSpanElement;
   private facts!: HTMLSpanElement;
   private input!: HTMLInputElement;
-  private list!: HTMLUListElement;
-  private found: number[] = [];
+  private count!: HTMLSpanElement;
+  private list!: LayerList;
+  private found: number[] = []; // while the list is open
   private active = 0; // position in `found`
 
   protected get selection(): SelectionModel | null {
@@ -58,41 +59,29 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
     this.facts = element('span', 'memviz-picker-facts');
     readout.append(this.path, this.facts);
     this.input = element('input', 'memviz-picker-input');
-    this.list = element('ul', 'memviz-picker-list');
-    this.list.id = `memviz-layers-${this.cid}`;
-    this.list.setAttribute('role', 'listbox');
-    this.list.setAttribute('aria-label', 'layers found');
+    this.count = element('span', 'memviz-picker-count');
+    this.count.setAttribute('role', 'status');
+    this.list = new LayerList(`memviz-layers-${this.cid}`, this.life, (layer) => this.choose(layer));
     const attributes = {
       type: 'search',
-      placeholder: 'find a layer',
+      placeholder: 'find a layer ( / )',
       autocomplete: 'off',
       spellcheck: 'false',
       role: 'combobox',
       'aria-label': 'find a layer by name or type',
+      'aria-keyshortcuts': '/',
       'aria-autocomplete': 'list',
-      'aria-controls': this.list.id,
+      'aria-controls': this.list.el.id,
     };
     Object.entries(attributes).forEach(([name, value]) => this.input.setAttribute(name, value));
     const search = element('div', 'memviz-picker-search');
-    search.append(this.input, this.list);
+    search.append(this.input, this.count, this.list.el);
     this.el.append(readout, search);
     this.close();
-    this.listen();
-  }
-
-  private listen(): void {
     this.life.on(this.input, 'input', () => this.open());
     this.life.on(this.input, 'click', () => this.open());
     this.life.on(this.input, 'blur', () => this.close());
     this.life.on(this.input, 'keydown', (event) => this.pressed(event));
-    // mousedown: by the time of a click the blur would have closed the list
-    this.life.on(this.list, 'mousedown', (event) => {
-      event.preventDefault();
-      const option = (event.target as Element).closest<HTMLElement>('[role=option]');
-      if (option?.dataset.layer) {
-        this.choose(Number(option.dataset.layer));
-      }
-    });
   }
 
   protected follow(): void {
@@ -110,116 +99,104 @@ export class LayerPickerView extends DrawnView<LayerPickerState> {
     this.path.title = layer?.label ?? '';
     const count = `${countText(position + 1)} of ${countText(this.layers.length)}`;
     setText(this.facts, layer ? ` · ${layer.module_type} · ${count}` : '');
+    this.sayCount();
   }
 
-  private get opened(): boolean {
-    return !this.list.hidden;
+  private get searching(): boolean {
+    return this.input.value.trim() !== '';
   }
 
+  /** Lists what is found; the active option is the selected layer, or the first found after it. */
   private open(): void {
     this.found = findLayers(this.layers, this.input.value);
-    const selected = this.input.value.trim() ? -1 : this.found.indexOf(this.selection?.trait('layer') ?? 0);
-    this.active = Math.max(0, selected);
-    this.list.hidden = false;
+    this.active = firstFrom(this.found, this.selected);
     this.input.setAttribute('aria-expanded', 'true');
-    this.fillList();
+    this.showList();
+    this.sayCount();
   }
 
   private close(): void {
-    this.list.hidden = true;
-    this.list.replaceChildren();
+    this.list.close();
+    this.found = [];
     this.input.setAttribute('aria-expanded', 'false');
     this.input.removeAttribute('aria-activedescendant');
   }
 
-  /** The options around the active one: all of them are reached by the arrow keys, MOST_OPTIONS are in the page. */
-  private fillList(): void {
-    const first = Math.max(0, Math.min(this.active - MOST_OPTIONS / 2, this.found.length - MOST_OPTIONS));
-    const shown = this.found.slice(first, first + MOST_OPTIONS);
-    const options = shown.map((layer, i) => this.option(layer, first + i));
-    if (first > 0) {
-      options.unshift(this.remark(`… ${countText(first)} before`));
-    }
-    const after = this.found.length - first - shown.length;
-    if (after > 0) {
-      options.push(this.remark(`… ${countText(after)} more`));
-    }
-    this.list.replaceChildren(...(options.length ? options : [this.remark('no layer of that name')]));
-    const active = this.list.querySelector('[aria-selected=true]');
-    this.input.toggleAttribute('aria-activedescendant', active !== null);
-    if (active) {
-      this.input.setAttribute('aria-activedescendant', active.id);
-      keepInView(this.list, active as HTMLElement);
+  private showList(): void {
+    this.list.open(this.layers, this.found, this.active);
+    const { activeId } = this.list;
+    if (activeId) {
+      this.input.setAttribute('aria-activedescendant', activeId);
+    } else {
+      this.input.removeAttribute('aria-activedescendant');
     }
   }
 
-  private option(layer: number, place: number): HTMLElement {
-    const { label, kind, module_type } = this.layers[layer];
-    const option = element('li', 'memviz-picker-option');
-    option.id = `${this.list.id}-${layer}`;
-    option.dataset.layer = String(layer);
-    option.setAttribute('role', 'option');
-    option.setAttribute('aria-selected', String(place === this.active));
-    option.setAttribute('aria-setsize', String(this.found.length));
-    option.setAttribute('aria-posinset', String(place + 1));
-    const path = element('span', 'memviz-picker-path');
-    path.append(...headAndTail(label, kind));
-    option.append(path, element('span', 'memviz-picker-facts', ` · ${module_type}`));
-    option.title = label;
-    return option;
+  private get selected(): number {
+    return this.selection?.trait('layer') ?? 0;
   }
 
-  private remark(text: string): HTMLElement {
-    const remark = element('li', 'memviz-picker-remark', text);
-    remark.setAttribute('role', 'presentation');
-    return remark;
-  }
-
+  /** What was searched for stays: Enter goes on to the next. */
   private choose(layer: number): void {
-    this.input.value = '';
     this.close();
     this.selection?.move('layer', layer);
+    this.sayCount();
+  }
+
+  /** "128 found", "2 of 128" where the selected layer is one of them; nothing while nothing is searched for. */
+  private sayCount(): void {
+    const found = this.searching ? findLayers(this.layers, this.input.value) : [];
+    const place = this.list.opened ? -1 : found.indexOf(this.selected);
+    const count = countText(found.length);
+    setText(this.count, !this.searching ? '' : place < 0 ? `${count} found` : `${countText(place + 1)} of ${count}`);
+  }
+
+  private chooseNext(): void {
+    const found = findLayers(this.layers, this.input.value);
+    if (found.length > 0) {
+      this.choose(found[firstFrom(found, this.selected + 1)]);
+    }
+  }
+
+  private forget(): void {
+    this.input.value = '';
+    this.close();
+    this.sayCount();
   }
 
   private pressed(event: KeyboardEvent): void {
-    const last = this.found.length - 1;
-    if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
-      if (this.opened) {
-        const step = event.key === 'ArrowDown' ? 1 : -1;
-        this.active = Math.max(0, Math.min(last, this.active + step));
-        this.fillList();
-      } else {
-        this.open();
-      }
-    } else if (event.key === 'Enter' && this.opened) {
-      if (this.found.length) {
-        this.choose(this.found[this.active]);
-      }
+    const { opened } = this.list;
+    const place = opened ? this.placeAfter(event.key) : null;
+    if (place !== null) {
+      this.active = Math.max(0, Math.min(this.found.length - 1, place));
+      this.showList();
+    } else if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
+      this.open();
+    } else if (event.key === 'Enter' && opened && this.found.length > 0) {
+      this.choose(this.found[this.active]);
+    } else if (event.key === 'Enter' && !opened && this.searching) {
+      this.chooseNext();
     } else if (event.key === 'Escape') {
-      this.input.value = '';
-      this.close();
-    } else {
+      this.forget();
+    } else if (event.key !== 'Enter') {
       return;
     }
     event.preventDefault();
     event.stopPropagation();
   }
-}
 
-/** Scrolls the list alone, never the page. */
-function keepInView(list: HTMLElement, option: HTMLElement): void {
-  const { offsetTop, offsetHeight } = option;
-  if (offsetTop < list.scrollTop || offsetTop + offsetHeight > list.scrollTop + list.clientHeight) {
-    list.scrollTop = offsetTop - list.clientHeight / 2;
+  /** The place in the open list that a key leads to; null: none. Home and End are of the text, where there is one. */
+  private placeAfter(key: string): number | null {
+    const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: PAGE_ROWS, PageUp: -PAGE_ROWS };
+    if (key in steps) {
+      return this.active + steps[key];
+    }
+    const ends: Record<string, number> = { Home: 0, End: this.found.length - 1 };
+    return key in ends && this.input.value === '' ? ends[key] : null;
   }
 }
 
-/**
- * A label in two parts: where there is little room the head is cut, for the tail tells one layer from the next. What
- * kind of record it is (" attention") comes after the path and is never cut.
- */
-function headAndTail(label: string, kind = 'output'): HTMLElement[] {
-  const path = label.endsWith(` ${kind}`) ? label.length - kind.length - 1 : label.length;
-  const cut = Math.max(Math.ceil(path / 2), path - TAIL_CHARACTERS);
-  return [element('span', 'memviz-picker-head', label.slice(0, cut)), element('span', 'memviz-picker-tail', label.slice(cut))];
+/** Place of the first of the positions `found` that is `layer` or after it; else 0: round to the beginning. */
+function firstFrom(found: readonly number[], layer: number): number {
+  return Math.max(0, found.findIndex((position) => position >= layer));
 }

@@ -293,9 +293,18 @@ function* outward(
   }
 }
 
+/** Whether a recording has what would be computed again, by its records: looked for once. */
+const recomputed = new WeakMap<readonly RecordEntry[], boolean>();
+
+function isRecomputed({ records }: Catalog): boolean {
+  const known = recomputed.get(records) ?? records.some((record) => record.on_demand);
+  recomputed.set(records, known);
+  return known;
+}
+
 /** The page under the cursor's indices and its tiles, for the next and the previous layer, step and call. */
 function* neighbourPages(catalog: Catalog, cursor: Cursor): Generator<PageName> {
-  if (catalog.records.some((record) => record.on_demand)) {
+  if (isRecomputed(catalog)) {
     return; // what the budget did not hold is computed again for whoever asks: never for a guess
   }
   for (const index of neighbours(catalog, cursor)) {

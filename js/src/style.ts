@@ -209,25 +209,30 @@ const PARTS = `
 .memviz-top-value { color: var(--memviz-muted); }
 .memviz-sheet-pager { display: flex; align-items: center; gap: 8px; }
 .memviz-sheet-page { font-variant-numeric: tabular-nums; }
-.memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 2px 12px; min-width: 0; width: auto; }
+.memviz-picker { display: flex; flex-flow: row wrap; align-items: center; gap: 4px 12px; min-width: 0; width: auto; }
 .memviz-picker-readout { display: flex; flex: 1 1 18em; min-width: 0; white-space: pre; }
 .memviz-picker-path { display: flex; flex: 0 1 auto; justify-content: flex-end; min-width: 0; overflow: hidden; font-weight: 600; }
 .memviz-picker-head { flex: 0 1 auto; min-width: 1ch; overflow: hidden; text-overflow: ellipsis; }
 .memviz-picker-tail { flex: none; }
 .memviz-picker-facts { flex: 0 4 auto; min-width: 8em; overflow: hidden; text-overflow: ellipsis; color: var(--memviz-muted); }
-.memviz-picker-search { position: relative; flex: 0 1 12em; min-width: 8em; }
+.memviz-picker-search { position: relative; display: flex; align-items: center; flex: 0 1 16em; gap: 6px; min-width: 8em; }
 .memviz-picker-input {
-  box-sizing: border-box; width: 100%; height: 26px; padding: 0 7px; border: 1px solid var(--memviz-line); border-radius: 2px;
-  background: var(--memviz-back); color: var(--memviz-text); font: inherit;
+  box-sizing: border-box; flex: 1 1 8em; min-width: 0; height: 26px; padding: 0 7px; border: 1px solid var(--memviz-line);
+  border-radius: 2px; background: var(--memviz-back); color: var(--memviz-text); font: inherit;
 }
 .memviz-picker-input::placeholder { color: var(--memviz-muted); opacity: 1; }
+.memviz-picker-count { flex: none; color: var(--memviz-muted); font-variant-numeric: tabular-nums; white-space: nowrap; }
+.memviz-picker-count:empty { display: none; }
 .memviz-picker-list {
-  position: absolute; z-index: 20; right: 0; top: 100%; box-sizing: border-box; width: max-content; min-width: 100%;
-  max-width: min(30em, 80cqi); max-height: 300px; margin: 2px 0 0; padding: 2px 0; overflow: hidden auto; list-style: none;
+  position: absolute; z-index: 20; right: 0; top: 100%; box-sizing: border-box; width: 30em; min-width: 100%; max-width: 80cqi;
+  max-height: 300px; margin: 2px 0 0; padding: 0; overflow: hidden auto; overscroll-behavior: contain; list-style: none;
   border: 1px solid var(--memviz-line); background: var(--memviz-back); box-shadow: 0 3px 10px rgba(0, 0, 0, 0.35);
 }
-.memviz-picker-option, .memviz-picker-remark { display: flex; margin: 0; padding: 3px 8px; white-space: pre; }
-.memviz-picker-option { cursor: pointer; }
+.memviz-picker-space { margin: 0; }
+.memviz-picker-option, .memviz-picker-remark {
+  display: flex; box-sizing: border-box; height: 24px; margin: 0; padding: 0 8px; line-height: 24px; white-space: pre;
+}
+.memviz-picker-option { position: absolute; right: 0; left: 0; cursor: pointer; }
 .memviz-picker-option .memviz-picker-path { font-weight: 400; }
 .memviz-picker-option[aria-selected='true'] {
   background: var(--memviz-raised); box-shadow: inset 3px 0 0 var(--memviz-focus);

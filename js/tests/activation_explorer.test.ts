@@ -97,6 +97,17 @@ describe('keys', () => {
     expect(selection.get('layer')).toBe(0);
   });
 
+  it('/ leads to the search for a layer, where there is one', async () => {
+    const { find, view } = await explorer();
+    expect(press(find('.noUi-handle'), '/').defaultPrevented).toBe(false);
+    const field = document.createElement('input');
+    field.className = 'memviz-picker-input';
+    view.el.append(field);
+    expect(press(find('.noUi-handle'), '/').defaultPrevented).toBe(true);
+    expect(document.activeElement).toBe(field);
+    expect(press(field, '/').defaultPrevented).toBe(false); // a text now
+  });
+
   it('stay with the focused control, but saving and running a cell stay with the host', async () => {
     const { find } = await explorer();
     const handle = find('.noUi-handle');

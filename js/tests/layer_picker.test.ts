@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { LayerPickerModel, LayerPickerView, MOST_OPTIONS, findLayers } from '../src/layer_picker';
+import { LIST_PX, ROW_PX } from '../src/layer_list';
+import { LayerPickerModel, LayerPickerView, findLayers } from '../src/layer_picker';
 import { NO_TEXTS, imageRecord, layer, listenerCount, make, world } from './models';
-import { nextFrame, press, shown, texts } from './page';
+import { all, nextFrame, press, shown, texts } from './page';
 
 function picker(labels = ['conv1', 'layer1.0.conv1', '<b>bold</b>', 'fc']) {
   const layers = labels.map((label) => ({ ...layer(label, [0]), module_type: label === 'fc' ? 'Linear' : 'Conv2d' }));
@@ -17,6 +18,7 @@ function picker(labels = ['conv1', 'layer1.0.conv1', '<b>bold</b>', 'fc']) {
   return { store, selection, model, view, input, type };
 }
 
+const counted = (view: LayerPickerView) => view.el.querySelector('[role=status]')?.textContent;
 const readout = (view: LayerPickerView) => view.el.querySelector('.memviz-picker-readout')?.textContent;
 
 it('names the selected layer, its type and its place', async () => {
@@ -66,7 +68,7 @@ describe('the list', () => {
     const active = view.el.querySelector('[aria-selected=true]');
     expect([active?.textContent, input.getAttribute('aria-activedescendant')]).toEqual(['layer1.0.conv1 · Conv2d', active?.id]);
     press(input, 'Enter');
-    expect([selection.get('layer'), input.value, input.getAttribute('aria-expanded')]).toEqual([1, '', 'false']);
+    expect([selection.get('layer'), input.value, input.getAttribute('aria-expanded')]).toEqual([1, 'conv1', 'false']);
   });
 
   it('is left by Escape without a choice', () => {
@@ -83,24 +85,103 @@ describe('the list', () => {
     expect(selection.get('layer')).toBe(3);
   });
 
-  it('holds a bounded part of many layers, around the active one', () => {
-    const { input, view, type } = picker(Array.from({ length: 1000 }, (_, i) => `layer${i}`));
-    type('layer');
-    expect(texts(view.el, '[role=option]')).toHaveLength(MOST_OPTIONS);
-    expect(texts(view.el, '.memviz-picker-remark')).toEqual(['… 950 more']);
-    for (let i = 0; i < 60; i++) {
-      press(input, 'ArrowDown');
-    }
-    expect(texts(view.el, '[aria-selected=true]')).toEqual(['layer60 · Conv2d']);
-  });
-
-  it('says when nothing is found', () => {
-    const { view, type } = picker();
+  it('says when nothing is found, and stays where it is', () => {
+    const { view, type, input, selection } = picker();
     type('nowhere');
-    expect(texts(view.el, 'li')).toEqual(['no layer of that name']);
+    expect([texts(view.el, 'li'), counted(view)]).toEqual([['no layer of that name'], '0 found']);
+    press(input, 'ArrowDown');
+    press(input, 'Enter');
+    expect([selection.get('layer'), input.hasAttribute('aria-activedescendant')]).toEqual([0, false]);
   });
 });
 
+describe('a list of many layers', () => {
+  const MANY = Array.from({ length: 10_000 }, (_, i) => `layer${i}`);
+  const IN_SIGHT = LIST_PX / ROW_PX;
+  const places = (view: LayerPickerView) => all(view.el, '[role=option]').map((option) => Number(option.getAttribute('aria-posinset')));
+
+  it('has the rows in sight in the page, and the height of all', () => {
+    const { view, type } = picker(MANY);
+    type('layer');
+    const found = places(view);
+    expect(found.length).toBeGreaterThanOrEqual(IN_SIGHT);
+    expect(found.length).toBeLessThan(2 * IN_SIGHT);
+    expect((view.el.querySelector('.memviz-picker-space') as HTMLElement).style.height).toBe(`${10_000 * ROW_PX}px`);
+    expect(view.el.querySelector('[role=option]')?.getAttribute('aria-setsize')).toBe('10000');
+  });
+
+  it('follows the wheel, and keeps the active option', () => {
+    const { view, type, input } = picker(MANY);
+    type('layer');
+    const list = view.el.querySelector('[role=listbox]') as HTMLElement;
+    list.scrollTop = 5000 * ROW_PX;
+    list.dispatchEvent(new Event('scroll'));
+    expect(places(view)).toEqual(expect.arrayContaining([1, 5001, 5012]));
+    expect(places(view).length).toBeLessThan(2 * IN_SIGHT + 2);
+    expect(document.getElementById(input.getAttribute('aria-activedescendant') ?? '')?.textContent).toBe('layer0 · Conv2d');
+    expect(all(view.el, '[role=option]')[5].style.top).toBe(`${(places(view)[5] - 1) * ROW_PX}px`);
+  });
+
+  it('is walked by the keys, the active option in sight', () => {
+    const { view, input } = picker(MANY);
+    const list = view.el.querySelector('[role=listbox]') as HTMLElement;
+    const active = () => view.el.querySelector('[aria-selected=true]')?.getAttribute('aria-posinset');
+    press(input, 'ArrowDown'); // opens
+    const seen = ['PageDown', 'ArrowDown', 'PageUp', 'End', 'ArrowDown', 'Home', 'ArrowUp'].map((key) => {
+      press(input, key);
+      return active();
+    });
+    expect(seen).toEqual(['11', '12', '2', '10000', '10000', '1', '1']);
+    press(input, 'End');
+    expect(list.scrollTop).toBeGreaterThan(9_900 * ROW_PX);
+  });
+
+  it('opens at the selected layer', () => {
+    const { input, view, selection } = picker(MANY);
+    selection.set('layer', 7000);
+    press(input, 'ArrowDown');
+    expect(view.el.querySelector('[aria-selected=true]')?.textContent).toBe('layer7000 · Conv2d');
+    expect(places(view)).not.toContain(1);
+  });
+});
+
+describe('what was searched for', () => {
+  it('is counted while typing, and led through by Enter, round to the first', () => {
+    const { input, type, selection, view } = picker(['a', 'x1', 'b', 'x2', 'x3']);
+    type('x');
+    expect(counted(view)).toBe('3 found');
+    const seen = Array.from({ length: 4 }, () => {
+      press(input, 'Enter');
+      return [selection.get('layer'), counted(view)];
+    });
+    expect(seen).toEqual([[1, '1 of 3'], [3, '2 of 3'], [4, '3 of 3'], [1, '1 of 3']]);
+  });
+
+  it('begins at the selected layer', () => {
+    const { input, type, selection } = picker(['a', 'x1', 'b', 'x2']);
+    selection.set('layer', 2);
+    type('x');
+    press(input, 'Enter');
+    expect(selection.get('layer')).toBe(3);
+  });
+
+  it('is counted anew when the layer is changed elsewhere, and forgotten by Escape', async () => {
+    const { input, type, selection, view } = picker(['a', 'x1', 'b']);
+    type('x');
+    press(input, 'Enter');
+    selection.set('layer', 2);
+    await nextFrame();
+    expect(counted(view)).toBe('1 found');
+    press(input, 'Escape');
+    expect([input.value, counted(view)]).toEqual(['', '']);
+  });
+
+  it('leaves Home and End to the text', () => {
+    const { input, type } = picker();
+    type('conv');
+    expect(press(input, 'End').defaultPrevented).toBe(false);
+  });
+});
 it('leaves no listener behind', () => {
   const { view, model, selection, store } = picker();
   const count = () => [selection, store].map(listenerCount);

@@ -90,18 +90,20 @@ class AlignedCache(RecordedCache):
         self._source = source
         self._originals = tuple(originals)
         self._records = tuple(records)
+        self._seen: tuple[TensorRecord, ...] | None = None  # of the source: another tuple when one of them changed
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
         """The aligned records. The residual of a recovered value is there once the value was looked at."""
         sources = self._source.records
-        if any(
+        if sources is not self._seen and any(
             record.residual != sources[at].residual for record, at in zip(self._records, self._originals, strict=True)
         ):
             self._records = tuple(
                 replace(record, residual=sources[at].residual, note=sources[at].note)
                 for record, at in zip(self._records, self._originals, strict=True)
             )
+        self._seen = sources
         return self._records
 
     @property
@@ -148,13 +150,16 @@ class DifferenceCache(RecordedCache):
         self._a, self._b = a, b
         self._dtypes = [_dtype_of(one, other) for one, other in zip(a.records, b.records, strict=True)]
         self._records = tuple(map(_difference, a.records, b.records, self._dtypes))
+        self._seen: tuple[tuple[TensorRecord, ...] | None, ...] = (None, None)  # of both sides, as in AlignedCache
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
         """The differences, without statistics: those are of no value that is held. Residual: the larger of the two."""
-        residuals = [
-            _larger(one.residual, other.residual) for one, other in zip(self._a.records, self._b.records, strict=True)
-        ]
+        sides = self._a.records, self._b.records
+        if all(side is seen for side, seen in zip(sides, self._seen, strict=True)):
+            return self._records
+        self._seen = sides
+        residuals = [_larger(one.residual, other.residual) for one, other in zip(*sides, strict=True)]
         if any(record.residual != residual for record, residual in zip(self._records, residuals, strict=True)):
             self._records = tuple(
                 replace(record, residual=residual) for record, residual in zip(self._records, residuals, strict=True)

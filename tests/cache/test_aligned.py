@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from memviz_widgets.cache.aligned import align, aligned_caches
 from memviz_widgets.cache.aligned_difference import DifferenceValue, difference_dtype
 from memviz_widgets.cache.recorded_cache import RecordedCache
 from memviz_widgets.errors import AlignmentError, ClosedError, NotKeptError
+from memviz_widgets.records import TensorRecord
 
 
 def model() -> nn.Sequential:
@@ -224,3 +226,34 @@ def test_an_altered_model_differs_from_the_altered_layer_on() -> None:
     changed = [path for path in difference.names() if bool(difference[path].any())]
     assert changed == ["2", "3", "4", ""]
     assert difference["2"][:, 0].abs().max() == 0.0
+
+
+def test_a_residual_that_becomes_known_is_told_on_all_sides() -> None:
+    torch.manual_seed(0)
+    a, b = (mv.ActivationCache.capture(nn.LSTM(2, 3), torch.randn(4, 1, 2)) for _ in range(2))
+    one, _, difference = aligned_caches(a, b, align(a, b))
+    at = next(record.index for record in one.records if record.kind == "cell")
+    assert one.records is one.records and difference.records is difference.records
+    assert one.records[at].residual is None and difference.records[at].residual is None
+    one.value(one.records[at])
+    assert one.records[at].residual is not None
+    assert difference.records[at].residual == one.records[at].residual
+
+
+def test_records_are_read_again_only_when_those_behind_them_have_changed() -> None:
+    a, b = (tensors(**{f"a{i}": torch.ones(2) for i in range(5)}) for _ in range(2))
+    reads: list[int] = []
+
+    class Watched(tuple[TensorRecord, ...]):
+        __slots__ = ()
+
+        def __getitem__(self, at: Any) -> Any:
+            reads.append(at)
+            return super().__getitem__(at)
+
+    one = aligned_caches(a, b, align(a, b))[0]
+    a._records = Watched(a.records)
+    _ = one.records
+    assert reads == [0, 1, 2, 3, 4]
+    _ = one.records
+    assert len(reads) == 5, "a view of n records asks n times: n * n comparisons for 10,000 modules"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -23,8 +23,7 @@ SHARED = Path(__file__).parents[2] / "js/tests/packed_catalog.json"
 
 
 def packed(catalog: Any) -> PackedCatalog:
-    found: Any = pack_catalog(catalog)
-    return found  # type: ignore[no-any-return]
+    return cast(PackedCatalog, pack_catalog(catalog))
 
 
 def wire_bytes(value: Any) -> int:
