@@ -55,6 +55,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private declare seen: SeenRanges;
   private declare readCatalog: FrameStoreState['catalog'];
   private declare lastId: number;
+  private declare pooledAs: FrameStoreState['pooled_by']; // what is held
 
   override defaults() {
     return { ...super.defaults(), ...frameStoreDefaults() };
@@ -69,12 +70,14 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     this.seen = new SeenRanges();
     this.readCatalog = this.trait('catalog');
     this.lastId = 0;
-    this.cellValues = new CellValues((question) => this.post({ ...question }));
+    this.pooledAs = attributes.pooled_by ?? this.trait('pooled_by');
+    this.cellValues = new CellValues((question) => this.post({ ...question, pooled_by: this.trait('pooled_by') }));
     this.requests = this.makeRequests();
     super.initialize(attributes, options);
     this.takeInPages();
     this.listenTo(this, 'msg:custom', this.handleMessage);
     this.listenTo(this, 'change:catalog change:pages', this.stateArrived);
+    this.listenTo(this, 'change:pooled_by', this.poolingChanged);
     this.listenTo(this, 'comm_live_update', this.kernelChanged);
   }
 
@@ -261,7 +264,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     return new PageRequests({
       wants: () => this.wants(),
       bytes: (name) => requestCost(this.catalog, name),
-      send: (content) => this.post(content as never),
+      send: (content) => this.post({ ...content, pooled_by: this.trait('pooled_by') } as never),
       nextId: () => this.nextId(),
       received: (page) => this.takeIn(page),
       refused: (name) => this.trigger('pages', name.record, name.kind),
@@ -325,13 +328,31 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private stateArrived(): void {
     if (this.trait('catalog') !== this.readCatalog) {
       this.readCatalog = this.trait('catalog');
-      this.held.clear();
-      this.missed.clear();
-      this.seen.clear();
-      this.requests.reset();
+      this.forget();
     }
     this.takeInPages();
     this.requests.schedule();
+  }
+
+  private forget(): void {
+    this.held.clear();
+    this.missed.clear();
+    this.seen.clear();
+    this.requests.reset();
+  }
+
+  /** Other numbers in every pooled picture: only a kernel can make them. */
+  private poolingChanged(): void {
+    if (this.comm_live) {
+      this.forget();
+      this.requests.schedule();
+      this.trigger('pooling');
+    } else if (this.trait('pooled_by') !== this.pooledAs) {
+      this.assign({ pooled_by: this.pooledAs });
+      this.report(new Error('there is no kernel to pool the pictures in another way'));
+      return;
+    }
+    this.pooledAs = this.trait('pooled_by');
   }
 
   private kernelChanged(): void {

@@ -25,7 +25,7 @@ import { PictureDetail, inDetail, inWhole } from './picture_detail';
 import { PictureReader } from './picture_reader';
 import type { ReadPicture } from './picture_reader';
 import type { SelectionModel } from './selection';
-import { emptyZeros, textsAlong } from './shown_picture';
+import { emptyZeros, pooledBy, textsAlong } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import { injectStyle } from './style';
 import type { TensorImageModel } from './tensor_image_model';
@@ -139,6 +139,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.life.follow(this.selection, 'change place', repaint); // the bands move with it
     this.life.follow(this.model.trait('choice'), 'chosen', repaint);
     this.life.follow(this.colors, 'recolor', repaint);
+    this.life.follow(this.selection.store, 'pooling', repaint);
     this.life.follow(this.shown.subject, 'place', () => this.noteLoaded());
     this.life.follow(this.selection.store, 'pages', (record: number) => {
       if (record === this.shown.place()?.index) {
@@ -303,7 +304,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const empty = emptyZeros(shown);
     this.whole.paint(frame, this.box(), {
       key: [place.index, vmin, vmax, this.colors.mapName(vmin, vmax), shown.pageKind].join(' '),
-      loudness: shown.pageKind === 'log' ? 'value' : 'magnitude',
+      loudness: shown.pageKind === 'log' ? 'value' : pooledBy(shown) === 'mean' ? 'mean' : 'magnitude',
       emptyZeros: empty,
       table: () => this.colors.table(frame, vmin, vmax, empty),
     });

@@ -53,7 +53,7 @@ def explorer_board(
     strips = strips_part(view) if parts else None
     rows += [(strips,)] if strips else []
     message = record["message"] if record else view.shown.absence
-    pooling = "" if "largest |x|" in message else pooling_note(view.shown.picture)
+    pooling = "" if "largest |x|" in message else pooling_note(view.shown.picture, view.selection.store.pooled_by)
     notes = dict.fromkeys(filter(None, (message, pooling, *selection.store.notice.split("\n"))))
     return Board(title, (record_facts(record),) if record else (), tuple(rows), tuple(notes))
 
@@ -102,7 +102,7 @@ def comparison_board(
         if view.shown.place
     ]
     note = f"The two part at {parts_at}." if parts_at else ""
-    pooling = pooling_note(lead.shown.picture)
+    pooling = pooling_note(lead.shown.picture, lead.selection.store.pooled_by)
     return Board(_title(lead), tuple(facts), (beside,), tuple(filter(None, (note, pooling))))
 
 
