@@ -348,7 +348,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
       this.requests.schedule();
       this.trigger('pooling');
     } else if (this.trait('pooled_by') !== this.pooledAs) {
-      this.assign({ pooled_by: this.pooledAs });
+      queueMicrotask(() => this.assign({ pooled_by: this.pooledAs })); // after its control, which then follows
       this.report(new Error('there is no kernel to pool the pictures in another way'));
       return;
     }

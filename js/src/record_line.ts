@@ -79,7 +79,7 @@ export function poolingNote(picture: PictureEntry | null, grain: Grain | null = 
     return '';
   }
   const pools = grain?.detail ?? [picture.pool_rows, picture.pool_cols];
-  const crowded = grain?.crowded ? `the screen has fewer pixels than there are cells: each shows the ${what} on it` : '';
+  const crowded = grain?.crowded ? `more cells than pixels: each shows the ${what} on it` : '';
   if (pools[0] * pools[1] <= 1) {
     return grain?.detail ? 'zoomed: every cell of this part is shown' : crowded;
   }

@@ -449,11 +449,12 @@ describe('how cells are pooled', () => {
     expect(wantsOf(comm.custom[before])).toContain('0/frame/0');
   });
 
-  it('stays as it is without a kernel, and the view says why', () => {
+  it('stays as it is without a kernel, and the view says why', async () => {
     const { store } = world(catalogOf(imageRecord(1, 2)), undefined, {
       pages: [framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3])], pooled_by: 'mean',
     });
     store.set('pooled_by', 'largest');
+    await settled();
     expect([store.trait('pooled_by'), store.frame(0, 'frame', 0)?.rows]).toEqual(['mean', 2]);
     expect(store.trait('problem')).toMatch(/no kernel to pool/);
   });

@@ -99,7 +99,7 @@ describe('messages', () => {
   });
 
   it('tell that there are more cells than pixels', () => {
-    expect(poolingNote(picture([], 2, 3, 1), { detail: null, crowded: true })).toMatch(/^the screen has fewer pixels/);
+    expect(poolingNote(picture([], 2, 3, 1), { detail: null, crowded: true })).toBe('more cells than pixels: each shows the largest |x| on it');
   });
 
   it('follow the zoom of the heatmap', async () => {
