@@ -8,20 +8,19 @@
 
 import type { WidgetModel } from '@jupyter-widgets/base';
 
-import { attentionPlace } from './attention_place';
 import { EMPTY_CATALOG } from './catalog';
 import type { Catalog, CellValue, Ends, Frame, Histogram, Measure, MemoryMeasure, PageKind } from './catalog';
 import { CellValues } from './cell_values';
 import type { DetailAnswer, DetailPart, ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
 import type { FrameStoreState } from './generated/traits';
-import { memoryRecords } from './memory_place';
+import { MissedPages } from './missed_pages';
 import { PageCache } from './page_cache';
 import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
 import { pageFromState, pageId, pageToState } from './pages';
 import type { Page, PageName, PageState, WireBuffer } from './pages';
-import { isCostly, pictureOf, planMap, planPages, requestCost } from './prefetch';
+import { pictureOf, planMap, planPages, requestCost } from './prefetch';
 import type { MapCursor, PictureKind } from './prefetch';
 import { SeenRanges } from './seen_ranges';
 import type { SelectionModel } from './selection';
@@ -30,10 +29,6 @@ import type { ModelOptions } from './state_model';
 
 /** Pages written into saved widget state (Lab's "Save Widget State", HTML export), newest first. */
 export const SAVED_PAGES_BYTES = 2_000_000;
-/** Missed pages remembered beyond those around the cursors: what views asked for last. */
-const MAX_MISSES = 128;
-/** Small pages of every layer at once, worth a replay each. */
-const OVERVIEWS: PageKind[] = ['tiles', 'heads'];
 const NO_KERNEL = 'This picture is not in the page, and there is no kernel to ask for it.';
 
 type KernelMessage = PageAnswer | ValueAnswer | DetailAnswer;
@@ -49,7 +44,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private declare requests: PageRequests;
   private declare cellValues: CellValues;
   private declare cursors: Set<SelectionModel>;
-  private declare missed: Map<string, PageName>;
+  private declare missed: MissedPages;
   private declare planned: ReadonlySet<string>;
   private declare choices: Set<MapCursor & WidgetModel>;
   private declare seen: SeenRanges;
@@ -64,7 +59,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   override initialize(attributes: Partial<FrameStoreState>, options: ModelOptions): void {
     this.held = new PageCache();
     this.cursors = new Set();
-    this.missed = new Map();
+    this.missed = new MissedPages();
     this.planned = new Set();
     this.choices = new Set();
     this.seen = new SeenRanges();
@@ -318,7 +313,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 
   private takeIn(page: Page): void {
-    this.missed.delete(pageId(page));
+    this.missed.delete(page);
     this.seen.note(page);
     this.held.add(page, this.trait('budget_bytes'), this.planned);
     this.trigger('pages', page.record, page.kind);
@@ -378,11 +373,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private pageOrAsk(name: PageName): Page | null {
     const page = this.held.use(name);
     if (page === null && this.comm_live && !this.requests.isRefused(name)) {
-      this.missed.delete(pageId(name));
-      this.missed.set(pageId(name), name);
-      if (this.missed.size > MAX_MISSES) {
-        this.missed.delete(this.missed.keys().next().value as string);
-      }
+      this.missed.note(name);
       this.requests.schedule();
     }
     return page;
@@ -397,25 +388,11 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     const near = plans.flatMap((plan) => plan.near);
     this.planned = new Set([...visible, ...near].map(pageId));
     const wanted = new Map<string, PageName>();
-    for (const name of [...visible, ...this.stillMissed(), ...near]) {
+    for (const name of [...visible, ...this.missed.still(this.catalog, this.cursors), ...near]) {
       if (!this.held.has(name) && !this.requests.isRefused(name)) {
         wanted.set(pageId(name), name);
       }
     }
     return [...wanted.values()];
   }
-
-  /** What views missed, the last first; of what would be computed again only what a cursor is still at, and overviews. */
-  private stillMissed(): PageName[] {
-    const looked = new Set([...this.cursors].flatMap((cursor) => recordsAt(this.catalog, cursor)));
-    const missed = [...this.missed.values()].filter((name) => !isCostly(name)).reverse();
-    return missed.filter(
-      ({ record, kind }) => looked.has(record) || OVERVIEWS.includes(kind) || !this.catalog.records[record]?.on_demand,
-    );
-  }
-}
-
-/** The record that a cursor is at, and the attention and the memory that are shown there. */
-function recordsAt(catalog: Catalog, cursor: SelectionModel): (number | undefined)[] {
-  return [cursor.place()?.index, attentionPlace(catalog, cursor)?.index, ...memoryRecords(catalog, cursor)];
 }

@@ -19,10 +19,11 @@ import { approximately } from './number_text';
 import { boxOfCell, pictureBox } from './paint';
 import type { Box } from './paint';
 import { drawBands, selectedBands } from './picture_bands';
-import { PictureCanvas } from './picture_canvas';
+import { PictureCanvas, moveTo, placeCanvas } from './picture_canvas';
 import { exportPicture } from './picture_export';
 import { PictureDetail, inDetail, inWhole } from './picture_detail';
 import { PictureReader } from './picture_reader';
+import { PictureZoom } from './picture_zoom';
 import type { ReadPicture } from './picture_reader';
 import type { SelectionModel } from './selection';
 import { emptyZeros, pooledBy, textsAlong } from './shown_picture';
@@ -75,6 +76,11 @@ export class TensorImage extends Mark implements ReadPicture {
     return this.model.trait('readout');
   }
 
+  get flipped(): { x: boolean; y: boolean } {
+    const box = this.box();
+    return { x: box?.flipX ?? false, y: box?.flipY ?? false };
+  }
+
   private get canvas(): HTMLCanvasElement {
     return this.whole.el;
   }
@@ -113,6 +119,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.strip = new LitStrip(this.el);
     this.detail = new PictureDetail(this.life, () => this.detailChanged(), (error) => this.selection.store.report(error));
     this.reader = new PictureReader(this, this.life);
+    new PictureZoom(this, this.life);
     keepKeys(this.holder, this.life);
     exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
       const box = this.box();
@@ -217,7 +224,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const { picture } = this.model;
     const box = this.box();
     if (box) {
-      place(this.canvas, box);
+      placeCanvas(this.canvas, box);
     }
     if (picture && this.whole.isOtherwise(picture, box)) {
       this.schedule();
@@ -238,7 +245,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.detail.follow(this.shown, { x: x.model.domain as number[], y: y.model.domain as number[], pixels });
     const box = this.detailBox;
     if (box) {
-      place(this.detailCanvas.el, box);
+      placeCanvas(this.detailCanvas.el, box);
     }
   }
 
@@ -365,7 +372,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const range = stats?.min != null && stats.max != null
       ? `; values of the layer from ${approximately(stats.min)} to ${approximately(stats.max)}` : '';
     const dims = [picture.row_dim, picture.col_dim].filter(Boolean).join(' by ') || 'values';
-    const text = `heatmap of ${place.layer.label}: ${dims}${where && `, ${where}`}${range}. Arrow keys read the cells.`;
+    const text = `heatmap of ${place.layer.label}: ${dims}${where && `, ${where}`}${range}. Arrow keys read the cells, with Shift they pan; + and - zoom, 0 shows all.`;
     if (this.holder.getAttribute('aria-label') !== text) {
       this.holder.setAttribute('aria-label', text);
       this.life.after('describe', DESCRIBE_EVERY_MS, () => this.schedule());
@@ -382,18 +389,4 @@ export class TensorImage extends Mark implements ReadPicture {
   override clear_style(): void {}
   override set_default_style(): void {}
   override set_style_on_elements(): void {}
-}
-
-function place(canvas: HTMLCanvasElement, { left, top, width, height, flipX, flipY }: Box): void {
-  moveTo(canvas, left, top, width, height);
-  canvas.style.transform = `scale(${flipX ? -1 : 1}, ${flipY ? -1 : 1})`;
-}
-
-function moveTo(target: HTMLElement, left: number, top: number, width: number, height: number): void {
-  Object.assign(target.style, {
-    left: `${left}px`,
-    top: `${top}px`,
-    width: `${Math.max(0, width)}px`,
-    height: `${Math.max(0, height)}px`,
-  });
 }

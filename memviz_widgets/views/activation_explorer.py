@@ -84,7 +84,7 @@ class ActivationExplorer(Explorer):
 
     def _board(self, held_only: bool) -> Board:
         reader = self._reader(held_only)
-        return explorer_board(self.selection, self.choice, self.colors, reader, sheet=self._sheet)
+        return explorer_board(self.selection, self.choice, self.colors, reader, zoomed=self._zoomed, sheet=self._sheet)
 
     def _main(self, selection: Selection) -> Widget:
         scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(reverse=True)}

@@ -29,6 +29,7 @@ from .picture_reading import PictureReader
 from .pictured import Pictured
 from .save_menu import SaveMenu
 from .sharing import join, leave
+from .tensor_image import TensorImage
 
 POOLING_CHOICES = [("largest magnitude", "largest"), ("mean", "mean")]
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
@@ -48,6 +49,7 @@ class Explorer(Freezable, Pictured, Synced, VBox):
     _subject = "view"  # what it shows, in the name of a file
     colors: Any = None
     choice: Any = None
+    _image: TensorImage | None = None  # the heatmap
     _cache: ActivationCache | None = None
 
     def __init__(
@@ -108,7 +110,13 @@ class Explorer(Freezable, Pictured, Synced, VBox):
         return f"{name}({self.selection.extent('layer')} layers, at {self.selection.path!r})"
 
     def _board(self, held_only: bool) -> Board:
-        return explorer_board(self.selection, self.choice, self.colors, self._reader(held_only))
+        return explorer_board(self.selection, self.choice, self.colors, self._reader(held_only), zoomed=self._zoomed)
+
+    @property
+    def _zoomed(self) -> bool:
+        """Whether the heatmap on the screen shows a part of its picture."""
+        scales = self._image.scales.values() if self._image is not None else ()
+        return any(scale.min is not None or scale.max is not None for scale in scales)
 
     def _reader(self, held_only: bool) -> PictureReader:
         """What reads the pages of the cache for a picture."""

@@ -135,7 +135,7 @@ class MemoryExplorer(Explorer):
 
     def _board(self, held_only: bool) -> Board:
         reader = self._reader(held_only)
-        return explorer_board(self.selection, self.choice, self.colors, reader, parts=True)
+        return explorer_board(self.selection, self.choice, self.colors, reader, zoomed=self._zoomed, parts=True)
 
     def _propose(self, model: nn.Module, x: Any, call: Any) -> None:
         """Nothing was found by name: say which tensors look like memories, as a proposal."""
