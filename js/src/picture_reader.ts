@@ -70,10 +70,12 @@ export class PictureReader {
     life.on(area, 'blur', () => this.hide());
   }
 
-  /** The picture changed: says again what the cell under the pointer holds. */
+  /** The picture changed: says what the cell under the pointer holds now. */
   refresh(): void {
     if (this.readout.cell) {
       this.readout.refresh();
+    } else if (this.pointer) {
+      this.hover(this.pointer); // it came there before the picture did
     }
   }
 
@@ -282,6 +284,7 @@ export class PictureReader {
     } else if (event.key === 'Enter' || event.key === ' ') {
       this.choose(cell);
     } else if (event.key === 'Escape') {
+      this.pointer = null;
       this.readout.hide();
       this.host.read.release?.();
     } else {
