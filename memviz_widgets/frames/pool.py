@@ -92,7 +92,8 @@ def mean_of(cells: Tensor) -> Tensor:
     Args:
         cells: one window, ``(rows, cols)`` of at least one element.
     """
-    return pool(cells.unsqueeze(0), *cells.shape, "mean")[0, 0, 0]
+    rows, cols = cells.shape
+    return pool(cells.unsqueeze(0), rows, cols, "mean")[0, 0, 0]
 
 
 def _exact(values: Tensor) -> Tensor:
