@@ -93,7 +93,8 @@ def test_value_answer_is_that_of_the_kind_asked_for(monkeypatch: pytest.MonkeyPa
 
 
 def test_answers_are_pooled_as_the_question_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = FrameStore(FakeCache((torch.arange(4096.0).reshape(2048, 2), ("height", "width"))))
+    cache: Any = FakeCache((torch.arange(4096.0).reshape(2048, 2), ("height", "width")))
+    store = FrameStore(cache)
     sent: list[Any] = []
     monkeypatch.setattr(store, "send", lambda content, buffers=None: sent.append(content))
     for pooled_by in ("mean", "largest"):
