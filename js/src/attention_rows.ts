@@ -1,7 +1,7 @@
 /**
  * Weights of one query or one key, read out of a held frame. Pure: codes in, numbers out; no model, no message.
  *
- * A pooled frame has one cell for several positions: each of them gets the cell's value, the largest of them all.
+ * A pooled frame has one cell for several positions: each of them gets the cell's value, the largest of them or their mean.
  */
 
 import type { Frame, PictureEntry } from './catalog';
@@ -23,6 +23,8 @@ export interface ReadMap {
   picture: PictureEntry;
   kind: AttentionMap;
   onlyQuery?: number | null;
+  /** Whether a cell that stands for several weights shows their mean; else the largest. */
+  mean?: boolean;
 }
 
 /** One number per position along the other side. */

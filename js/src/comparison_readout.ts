@@ -15,7 +15,7 @@ import type { ComparisonReadoutState } from './generated/traits';
 import { approximately } from './number_text';
 import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, valueOfCode } from './paint';
 import type { SelectionModel } from './selection';
-import { emptyZeros } from './shown_picture';
+import { emptyZeros, poolingWords } from './shown_picture';
 import type { TensorImageModel } from './tensor_image_model';
 
 const NOTHING = 'Point at a cell, or focus a picture and use the arrow keys: its numbers in all three stand here.';
@@ -121,7 +121,7 @@ function whereText(image: TensorImageModel, cell: Cell): string {
   }
   const row = along(picture.row_dim, cell.row, picture.pool_rows, picture.full_rows);
   const col = along(picture.col_dim, cell.col, picture.pool_cols, picture.full_cols);
-  const pooled = picture.pool_rows * picture.pool_cols > 1 ? 'largest |x| of each at ' : '';
+  const pooled = picture.pool_rows * picture.pool_cols > 1 ? `${poolingWords(shown)} of each at ` : '';
   return pooled + [...shown.words(), row, col].filter(Boolean).join(', ');
 }
 

@@ -6,8 +6,8 @@
 import type { Frame } from './catalog';
 import { CODE_NAN, CODE_NEGATIVE_INFINITY, CODE_POSITIVE_INFINITY, LARGEST_VALUE_CODE, valueOfCode } from './paint';
 
-/** What of several cells is seen: the largest magnitude, or of logarithms the largest number. */
-export type Loudness = 'magnitude' | 'value';
+/** What of several cells is seen: the largest magnitude, of logarithms the largest number; or the mean. */
+export type Loudness = 'magnitude' | 'value' | 'mean';
 
 export interface Size {
   rows: number;
@@ -29,6 +29,9 @@ export function fittedCodes(frame: Frame, size: Size, loudness: Loudness, emptyZ
   if (size.rows >= rows && size.cols >= cols) {
     return codes;
   }
+  if (loudness === 'mean') {
+    return meanCodes(frame, size, emptyZeros);
+  }
   const byRank = codesByRank(frame, loudness, emptyZeros);
   const rankOf = new Uint8Array(byRank.length);
   byRank.forEach((code, rank) => (rankOf[code] = rank));
@@ -45,6 +48,33 @@ export function fittedCodes(frame: Frame, size: Size, loudness: Loudness, emptyZ
   }
   for (let i = 0; i < out.length; i++) {
     out[i] = byRank[out[i]];
+  }
+  return out;
+}
+
+/** Codes of the mean on each pixel; what is no number is seen before all numbers, and an exact 0 where all are. */
+function meanCodes(frame: Frame, size: Size, emptyZeros: boolean): Uint8Array {
+  const { codes, rows, cols, lo, hi } = frame;
+  const [sums, counts, out] = [new Float64Array(size.rows * size.cols), new Uint32Array(size.rows * size.cols), new Uint8Array(size.rows * size.cols)];
+  for (let at = 0; at < codes.length; at++) {
+    const pixel = Math.floor((Math.floor(at / cols) * size.rows) / rows) * size.cols + Math.floor(((at % cols) * size.cols) / cols);
+    const code = codes[at];
+    const zero = emptyZeros && code === CODE_NEGATIVE_INFINITY;
+    counts[pixel] += 1;
+    if (code <= LARGEST_VALUE_CODE) {
+      sums[pixel] += valueOfCode(code, lo, hi);
+      out[pixel] = Math.max(out[pixel], 1); // some number
+    } else if (!zero) {
+      out[pixel] = Math.max(out[pixel], code);
+    }
+  }
+  for (let pixel = 0; pixel < out.length; pixel++) {
+    if (out[pixel] === 0) {
+      out[pixel] = CODE_NEGATIVE_INFINITY; // nothing but exact zeros
+    } else if (out[pixel] <= LARGEST_VALUE_CODE) {
+      const share = hi > lo ? (sums[pixel] / counts[pixel] - lo) / (hi - lo) : 0;
+      out[pixel] = Math.round(Math.max(0, Math.min(1, share)) * LARGEST_VALUE_CODE);
+    }
   }
   return out;
 }

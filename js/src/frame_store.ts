@@ -8,7 +8,6 @@
 
 import type { WidgetModel } from '@jupyter-widgets/base';
 
-import { attentionPlace } from './attention_place';
 import { EMPTY_CATALOG } from './catalog';
 import type { Catalog, CellValue, Ends, Frame, Histogram, Measure, MemoryMeasure, PageKind } from './catalog';
 import { CellValues } from './cell_values';
@@ -16,13 +15,14 @@ import type { DetailAnswer, DetailPart, ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
 import type { FrameStoreState } from './generated/traits';
 import { memoryRecords } from './memory_place';
+import { MissedPages } from './missed_pages';
 import { packedCatalog, unpackCatalog } from './packed_catalog';
 import { PageCache } from './page_cache';
 import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
 import { pageFromState, pageId, pageToState } from './pages';
 import type { Page, PageName, PageState, WireBuffer } from './pages';
-import { isCostly, pictureOf, planMap, planPages, requestCost } from './prefetch';
+import { pictureOf, planMap, planPages, requestCost } from './prefetch';
 import type { MapCursor, PictureKind } from './prefetch';
 import { SeenRanges } from './seen_ranges';
 import type { SelectionModel } from './selection';
@@ -31,10 +31,6 @@ import type { ModelOptions } from './state_model';
 
 /** Pages written into saved widget state (Lab's "Save Widget State", HTML export), newest first. */
 export const SAVED_PAGES_BYTES = 2_000_000;
-/** Missed pages remembered beyond those around the cursors: what views asked for last. */
-const MAX_MISSES = 128;
-/** Small pages of every layer at once, worth a replay each. */
-const OVERVIEWS: PageKind[] = ['tiles', 'heads'];
 const NO_KERNEL = 'This picture is not in the page, and there is no kernel to ask for it.';
 
 type KernelMessage = PageAnswer | ValueAnswer | DetailAnswer;
@@ -51,12 +47,13 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private declare requests: PageRequests;
   private declare cellValues: CellValues;
   private declare cursors: Set<SelectionModel>;
-  private declare missed: Map<string, PageName>;
+  private declare missed: MissedPages;
   private declare planned: ReadonlySet<string>;
   private declare choices: Set<MapCursor & WidgetModel>;
   private declare seen: SeenRanges;
   private declare readCatalog: FrameStoreState['catalog'];
   private declare lastId: number;
+  private declare pooledAs: FrameStoreState['pooled_by']; // what is held
 
   override defaults() {
     return { ...super.defaults(), ...frameStoreDefaults() };
@@ -65,18 +62,20 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   override initialize(attributes: Partial<FrameStoreState>, options: ModelOptions): void {
     this.held = new PageCache();
     this.cursors = new Set();
-    this.missed = new Map();
+    this.missed = new MissedPages();
     this.planned = new Set();
     this.choices = new Set();
     this.seen = new SeenRanges();
     this.readCatalog = this.trait('catalog');
     this.lastId = 0;
-    this.cellValues = new CellValues((question) => this.post({ ...question }));
+    this.pooledAs = attributes.pooled_by ?? this.trait('pooled_by');
+    this.cellValues = new CellValues((question) => this.post({ ...question, pooled_by: this.trait('pooled_by') }));
     this.requests = this.makeRequests();
     super.initialize(attributes, options);
     this.takeInPages();
     this.listenTo(this, 'msg:custom', this.handleMessage);
     this.listenTo(this, 'change:catalog change:pages', this.stateArrived);
+    this.listenTo(this, 'change:pooled_by', this.poolingChanged);
     this.listenTo(this, 'comm_live_update', this.kernelChanged);
   }
 
@@ -263,7 +262,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     return new PageRequests({
       wants: () => this.wants(),
       bytes: (name) => requestCost(this.catalog, name),
-      send: (content) => this.post(content as never),
+      send: (content) => this.post({ ...content, pooled_by: this.trait('pooled_by') } as never),
       nextId: () => this.nextId(),
       received: (page) => this.takeIn(page),
       refused: (name) => this.trigger('pages', name.record, name.kind),
@@ -316,7 +315,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 
   private takeIn(page: Page): void {
-    this.missed.delete(pageId(page));
+    this.missed.delete(page);
     this.seen.note(page);
     this.held.add(page, this.trait('budget_bytes'), this.planned);
     this.trigger('pages', page.record, page.kind);
@@ -326,13 +325,31 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private stateArrived(): void {
     if (this.trait('catalog') !== this.readCatalog) {
       this.readCatalog = this.trait('catalog');
-      this.held.clear();
-      this.missed.clear();
-      this.seen.clear();
-      this.requests.reset();
+      this.forget();
     }
     this.takeInPages();
     this.requests.schedule();
+  }
+
+  private forget(): void {
+    this.held.clear();
+    this.missed.clear();
+    this.seen.clear();
+    this.requests.reset();
+  }
+
+  /** Other numbers in every pooled picture: only a kernel can make them. */
+  private poolingChanged(): void {
+    if (this.comm_live) {
+      this.forget();
+      this.requests.schedule();
+      this.trigger('pooling');
+    } else if (this.trait('pooled_by') !== this.pooledAs) {
+      queueMicrotask(() => this.assign({ pooled_by: this.pooledAs })); // after its control, which then follows
+      this.report(new Error('there is no kernel to pool the pictures in another way'));
+      return;
+    }
+    this.pooledAs = this.trait('pooled_by');
   }
 
   private kernelChanged(): void {
@@ -358,11 +375,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   private pageOrAsk(name: PageName): Page | null {
     const page = this.held.use(name);
     if (page === null && this.comm_live && !this.requests.isRefused(name)) {
-      this.missed.delete(pageId(name));
-      this.missed.set(pageId(name), name);
-      if (this.missed.size > MAX_MISSES) {
-        this.missed.delete(this.missed.keys().next().value as string);
-      }
+      this.missed.note(name);
       this.requests.schedule();
     }
     return page;
@@ -376,25 +389,11 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     const [visible, near] = [plans.flatMap((plan) => plan.visible), plans.flatMap((plan) => plan.near)];
     this.planned = new Set([...visible, ...near].map(pageId));
     const wanted = new Map<string, PageName>();
-    for (const name of [...visible, ...this.stillMissed(), ...near]) {
+    for (const name of [...visible, ...this.missed.still(this.catalog, this.cursors), ...near]) {
       if (!this.held.has(name) && !this.requests.isRefused(name)) {
         wanted.set(pageId(name), name);
       }
     }
     return [...wanted.values()];
   }
-
-  /** What views missed, the last first; of what would be computed again only what a cursor is still at, and overviews. */
-  private stillMissed(): PageName[] {
-    const looked = new Set([...this.cursors].flatMap((cursor) => recordsAt(this.catalog, cursor)));
-    const missed = [...this.missed.values()].filter((name) => !isCostly(name)).reverse();
-    return missed.filter(
-      ({ record, kind }) => looked.has(record) || OVERVIEWS.includes(kind) || !this.catalog.records[record]?.on_demand,
-    );
-  }
-}
-
-/** The record that a cursor is at, and the attention and the memory that are shown there. */
-function recordsAt(catalog: Catalog, cursor: SelectionModel): (number | undefined)[] {
-  return [cursor.place()?.index, attentionPlace(catalog, cursor)?.index, ...memoryRecords(catalog, cursor)];
 }

@@ -134,6 +134,7 @@ export class StripList {
       frame,
       places: unitPlaces(row, selection, order),
       textAt: timeTexts(row, selection),
+      mean: store.trait('pooled_by') === 'mean',
       ask: (at, col) => store.askValue(row.record, row.flat, at, col, ORDER_PAGES[order]),
     };
   }

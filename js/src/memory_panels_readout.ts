@@ -21,6 +21,8 @@ export interface ReadStrip {
   frame: Frame;
   places: UnitPlaces;
   textAt: TextAt | null;
+  /** Whether a cell that stands for several elements shows their mean. */
+  mean: boolean;
   /** The exact value of a cell, from the kernel. */
   ask(row: number, col: number): Promise<CellValue | null>;
 }
@@ -37,7 +39,7 @@ export class StripReadout {
     this.readout = new CellReadout(host, life, {
       describe: (cell) => this.strip && describeCell(this.strip, cell),
       ask: (cell) => this.strip?.ask(cell.row, cell.col) ?? Promise.resolve(null),
-      describeExact: (_cell, value) => (this.strip ? describeElement(this.strip, value) : ''),
+      describeExact: (cell, value) => (this.strip ? describeElement(this.strip, cell, value) : ''),
       locate: (cell) => this.locate(cell),
       moved: () => undefined, // the cursor line and the mark of the unit show where the keyboard is
       report,
@@ -94,7 +96,7 @@ function sameCells({ frame: one, places }: ReadStrip, { frame: other, places: be
 }
 
 /** What the code of a cell says, before the exact value has come. */
-function describeCell({ row: read, record, frame, places, textAt }: ReadStrip, cell: Cell): CellDescription | null {
+function describeCell({ row: read, record, frame, places, textAt, mean }: ReadStrip, cell: Cell): CellDescription | null {
   const { name, which, picture } = read;
   if (!picture || cell.row >= frame.rows || cell.col >= frame.cols) {
     return null;
@@ -108,13 +110,17 @@ function describeCell({ row: read, record, frame, places, textAt }: ReadStrip, c
   const unit = picture.full_rows > 1 && known ? `${unitDim(record)} ${many ? `${one}–${lastUnit}` : one}` : '';
   const code = frame.codes[cell.row * frame.cols + cell.col];
   const about = code <= LARGEST_VALUE_CODE ? '≈ ' : '';
-  const pooled = picture.pool_rows * picture.pool_cols > 1 ? 'largest |x| ' : '';
+  const pooled = picture.pool_rows * picture.pool_cols > 1 ? `${mean ? 'mean' : 'largest |x|'} ` : '';
   const value = `${pooled}${about}${approximately(valueOfCode(code, frame.lo, frame.hi))}`;
   return { where: [name, which, time, unit].filter(Boolean).join(', '), value };
 }
 
 /** The one element that the kernel's answer is about, by its own indices: under a pooled cell, and in any order. */
-function describeElement({ row: { name, which, picture }, record, textAt }: ReadStrip, { index }: CellValue): string {
+function describeElement(strip: ReadStrip, cell: Cell, { index }: CellValue): string {
+  const { row: { name, which, picture }, record, textAt } = strip;
+  if (index.some((each) => each < 0)) {
+    return `mean of ${describeCell(strip, cell)?.where ?? name}`;
+  }
   const along = (dim: string): number => index[record.dims.indexOf(dim)] ?? 0;
   const time = along('time');
   const unit = picture && picture.full_rows > 1 ? `${unitDim(record)} ${along(record.memory?.units ?? '')}` : '';

@@ -69,3 +69,19 @@ function seenSize(frame: Size, box: Box | null): Size {
   const seen = box !== null && box.width > 0 && box.height > 0; // else it has no place yet
   return seen ? fittedSize(frame, box.height * ratio, box.width * ratio) : { rows: frame.rows, cols: frame.cols };
 }
+
+/** Lays a canvas on its box in the plot, flipped where the scales run the other way. */
+export function placeCanvas(canvas: HTMLCanvasElement, { left, top, width, height, flipX, flipY }: Box): void {
+  moveTo(canvas, left, top, width, height);
+  canvas.style.transform = `scale(${flipX ? -1 : 1}, ${flipY ? -1 : 1})`;
+}
+
+/** Lays an element on a rectangle of CSS pixels. */
+export function moveTo(target: HTMLElement, left: number, top: number, width: number, height: number): void {
+  Object.assign(target.style, {
+    left: `${left}px`,
+    top: `${top}px`,
+    width: `${Math.max(0, width)}px`,
+    height: `${Math.max(0, height)}px`,
+  });
+}

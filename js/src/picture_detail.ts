@@ -9,6 +9,7 @@ import type { CellValue, Frame, PageKind, PictureEntry } from './catalog';
 import type { Cell } from './cell_readout';
 import type { DetailPart } from './cell_values';
 import type { Lifetime } from './lifetime';
+import { pooledBy } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 
 /** Rest of the cursor before the kernel is asked for a part of another frame: a scrub needs its pages first. */
@@ -99,7 +100,7 @@ export class PictureDetail {
   follow(shown: ShownPicture, visible: Visible): void {
     const [place, picture] = [shown.place(), shown.picture()];
     const part = place && picture && KINDS.includes(shown.pageKind) ? detailPart(picture, visible) : null;
-    const frameOf = place && part ? `${place.index}/${shown.pageKind}/${shown.flat()}` : '';
+    const frameOf = place && part ? `${place.index}/${shown.pageKind}/${shown.flat()}/${pooledBy(shown)}` : '';
     const wanted = part ? `${frameOf} ${JSON.stringify(part)}` : '';
     if (wanted === this.wanted) {
       return;

@@ -11,7 +11,7 @@ import type { Box } from './paint';
 import { indexAlong } from './picture_axes';
 import { selectedRow } from './picture_bands';
 import type { SelectionModel } from './selection';
-import { emptyZeros, indexOfRow, textsAlong, zeroReason } from './shown_picture';
+import { emptyZeros, indexOfRow, pooledBy, poolingWords, textsAlong, zeroReason } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import type { TextAt } from './token_axis';
 import { quoted } from './token_texts';
@@ -70,10 +70,12 @@ export class PictureReader {
     life.on(area, 'blur', () => this.hide());
   }
 
-  /** The picture changed: says again what the cell under the pointer holds. */
+  /** The picture changed: says what the cell under the pointer holds now. */
   refresh(): void {
     if (this.readout.cell) {
       this.readout.refresh();
+    } else if (this.pointer) {
+      this.hover(this.pointer); // it came there before the picture did
     }
   }
 
@@ -147,6 +149,9 @@ export class PictureReader {
     const place = this.host.read.place();
     const { picture } = this;
     if (place && picture && picture.pool_rows * picture.pool_cols > 1) {
+      if (pooledBy(this.host.read) === 'mean') {
+        return `mean of ${this.describe(cell)?.where ?? 'the cell'}`;
+      }
       const { dims, shape, attention } = place.record;
       if (attention || isProvenance(this.host.read.pageKind)) {
         const [row, col] = answer.index.slice(-2); // dims end in query, key; a map of all heads has no head of its own
@@ -279,6 +284,7 @@ export class PictureReader {
     } else if (event.key === 'Enter' || event.key === ' ') {
       this.choose(cell);
     } else if (event.key === 'Escape') {
+      this.pointer = null;
       this.readout.hide();
       this.host.read.release?.();
     } else {
@@ -299,7 +305,7 @@ function codeWords(shown: ShownPicture, picture: PictureEntry, frame: Frame, cod
   const text = approximately(shown.pageKind === 'log' ? 10 ** value : value);
   const unit = UNITS[shown.pageKind] ?? '';
   const pooled = picture.pool_rows * picture.pool_cols > 1;
-  return `${pooled ? 'largest |x| ' : ''}${about}${text}${unit}`;
+  return `${pooled ? `${poolingWords(shown)} ` : ''}${about}${text}${unit}`;
 }
 
 /** As `cellWords`, where rows may stand in another order: then they have the indices of their units. */

@@ -8,7 +8,7 @@ import { recordLineDefaults } from './generated/traits';
 import type { RecordLineState } from './generated/traits';
 import { approximately, byteText, countText, shareText } from './number_text';
 import type { SelectionModel } from './selection';
-import { shownBy } from './shown_picture';
+import { poolingWords, shownBy } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import type { Grain } from './tensor_image_model';
 
@@ -71,19 +71,19 @@ function statsFacts(stats: StatsEntry): string[] {
 }
 
 /**
- * What a picture hides: "1 of 8 × 8 cells shown: largest |x|"; '' when every cell is there. Of a zoomed one what is drawn
+ * What a picture hides, `what` being what a cell shows of several elements: "1 of 8 × 8 cells shown: largest |x|"; '' when every cell is there. Of a zoomed one what is drawn
  * of the part that is seen.
  */
-export function poolingNote(picture: PictureEntry | null, grain: Grain | null = null): string {
+export function poolingNote(picture: PictureEntry | null, grain: Grain | null = null, what = 'largest |x|'): string {
   if (!picture) {
     return '';
   }
   const pools = grain?.detail ?? [picture.pool_rows, picture.pool_cols];
-  const crowded = grain?.crowded ? 'the screen has fewer pixels than there are cells: each shows the largest |x| on it' : '';
+  const crowded = grain?.crowded ? `more cells than pixels: each shows the ${what} on it` : '';
   if (pools[0] * pools[1] <= 1) {
     return grain?.detail ? 'zoomed: every cell of this part is shown' : crowded;
   }
-  const cells = `1 of ${pools.map(countText).join(' × ')} cells shown: largest |x|`;
+  const cells = `1 of ${pools.map(countText).join(' × ')} cells shown: ${what}`;
   return grain?.detail ? `zoomed: ${cells}` : [cells, crowded].filter(Boolean).join('; ');
 }
 
@@ -115,7 +115,7 @@ export class RecordLineView extends DrawnView<RecordLineState> {
     this.life.follow(this.selection, 'change place', () => this.schedule());
     this.life.follow(this.model.trait('choice'), 'chosen', () => this.schedule());
     this.life.follow(this.model.trait('image'), 'grain', () => this.schedule());
-    this.life.follow(this.selection?.store, 'pages waiting change:problem change:notice change:catalog', () => this.schedule());
+    this.life.follow(this.selection?.store, 'pages pooling waiting change:problem change:notice change:catalog', () => this.schedule());
   }
 
   protected draw(): void {
@@ -151,7 +151,7 @@ export class RecordLineView extends DrawnView<RecordLineState> {
       return notices;
     }
     const { record } = place;
-    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(shown.picture(), this.model.trait('image')?.grain ?? null);
+    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(shown.picture(), this.model.trait('image')?.grain ?? null, poolingWords(shown));
     const refusal = shown.frame() === null && record.frame ? shown.refusal() : '';
     const doubt = record.message.includes(NOT_TRUSTED) ? '' : distrust(this.residual(place));
     const messages = [record.message, doubt, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];

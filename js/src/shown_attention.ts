@@ -25,6 +25,8 @@ export interface ShownAttention {
   frame: Frame | null;
   kind: AttentionMap;
   onlyQuery: number | null;
+  /** Whether a cell of several weights shows their mean. */
+  mean: boolean;
   message: string;
 }
 
@@ -35,20 +37,21 @@ export function shownAttention(selection: SelectionModel, choice: PictureChoiceM
   const attention = place?.record.attention ?? null;
   const picture = choice ? choice.picture() : place?.record.frame ?? null;
   const kind = choice?.kind ?? 'weights';
+  const mean = selection.store.trait('pooled_by') === 'mean';
   if (!place || !attention || !picture) {
     const message = choice?.absence() || absence(place, selection);
-    return { place, attention, picture: null, frame: null, kind, onlyQuery: null, message };
+    return { place, attention, picture: null, frame: null, kind, onlyQuery: null, mean, message };
   }
   const flat = choice ? choice.flat() : selection.flat(picture);
   const frame = choice ? choice.frame() : selection.store.frame(place.index, 'frame', flat);
   const refusal = choice ? choice.refusal() : selection.store.refusal(place.index, 'frame');
   const only = onlyQuery(picture, selection);
-  return { place, attention, picture, frame, kind, onlyQuery: only, message: frame ? '' : refusal };
+  return { place, attention, picture, frame, kind, onlyQuery: only, mean, message: frame ? '' : refusal };
 }
 
 /** What there is to read; null: the page is not here. */
-export function readMap({ frame, picture, kind, onlyQuery }: ShownAttention): ReadMap | null {
-  return frame && picture && { frame, picture, kind, onlyQuery };
+export function readMap({ frame, picture, kind, onlyQuery, mean }: ShownAttention): ReadMap | null {
+  return frame && picture && { frame, picture, kind, onlyQuery, mean };
 }
 
 function absence(place: Place | null, selection: SelectionModel): string {

@@ -9,6 +9,7 @@ import type { WidgetModel } from '@jupyter-widgets/base';
 
 import { isProvenance } from './catalog';
 import type { CellValue, Frame, PageKind, PictureEntry, Place, TokensEntry } from './catalog';
+import type { FrameStoreState } from './generated/traits';
 import { indexAlong } from './picture_axes';
 import { countText } from './number_text';
 import type { PictureKind } from './prefetch';
@@ -62,6 +63,16 @@ export function indexOfRow(shown: ShownPicture, row: number): number | null {
 export function rowOfIndex(shown: ShownPicture, index: number): number {
   const order = shown.rowOrder?.() ?? null;
   return order === null ? index : Array.prototype.indexOf.call(order, index);
+}
+
+/** What a cell that stands for several elements shows of them. */
+export function pooledBy({ selection }: ShownPicture): FrameStoreState['pooled_by'] {
+  return selection.store.trait('pooled_by');
+}
+
+/** "largest |x|", or "mean": the same as people read it. */
+export function poolingWords(shown: ShownPicture): string {
+  return pooledBy(shown) === 'mean' ? 'mean' : 'largest |x|';
 }
 
 /** The choice where there is one, else the frame of the selected record. */

@@ -19,13 +19,14 @@ import { approximately } from './number_text';
 import { boxOfCell, pictureBox } from './paint';
 import type { Box } from './paint';
 import { drawBands, selectedBands } from './picture_bands';
-import { PictureCanvas } from './picture_canvas';
+import { PictureCanvas, moveTo, placeCanvas } from './picture_canvas';
 import { exportPicture } from './picture_export';
 import { PictureDetail, inDetail, inWhole } from './picture_detail';
 import { PictureReader } from './picture_reader';
+import { PictureZoom } from './picture_zoom';
 import type { ReadPicture } from './picture_reader';
 import type { SelectionModel } from './selection';
-import { emptyZeros, textsAlong } from './shown_picture';
+import { emptyZeros, pooledBy, textsAlong } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
 import { injectStyle } from './style';
 import type { TensorImageModel } from './tensor_image_model';
@@ -75,6 +76,11 @@ export class TensorImage extends Mark implements ReadPicture {
     return this.model.trait('readout');
   }
 
+  get flipped(): { x: boolean; y: boolean } {
+    const box = this.box();
+    return { x: box?.flipX ?? false, y: box?.flipY ?? false };
+  }
+
   private get canvas(): HTMLCanvasElement {
     return this.whole.el;
   }
@@ -113,6 +119,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.strip = new LitStrip(this.el);
     this.detail = new PictureDetail(this.life, () => this.detailChanged(), (error) => this.selection.store.report(error));
     this.reader = new PictureReader(this, this.life);
+    new PictureZoom(this, this.life);
     keepKeys(this.holder, this.life);
     exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
       const box = this.box();
@@ -139,6 +146,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.life.follow(this.selection, 'change place', repaint); // the bands move with it
     this.life.follow(this.model.trait('choice'), 'chosen', repaint);
     this.life.follow(this.colors, 'recolor', repaint);
+    this.life.follow(this.selection.store, 'pooling', repaint);
     this.life.follow(this.shown.subject, 'place', () => this.noteLoaded());
     this.life.follow(this.selection.store, 'pages', (record: number) => {
       if (record === this.shown.place()?.index) {
@@ -216,7 +224,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const { picture } = this.model;
     const box = this.box();
     if (box) {
-      place(this.canvas, box);
+      placeCanvas(this.canvas, box);
     }
     if (picture && this.whole.isOtherwise(picture, box)) {
       this.schedule();
@@ -237,7 +245,7 @@ export class TensorImage extends Mark implements ReadPicture {
     this.detail.follow(this.shown, { x: x.model.domain as number[], y: y.model.domain as number[], pixels });
     const box = this.detailBox;
     if (box) {
-      place(this.detailCanvas.el, box);
+      placeCanvas(this.detailCanvas.el, box);
     }
   }
 
@@ -303,7 +311,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const empty = emptyZeros(shown);
     this.whole.paint(frame, this.box(), {
       key: [place.index, vmin, vmax, this.colors.mapName(vmin, vmax), shown.pageKind].join(' '),
-      loudness: shown.pageKind === 'log' ? 'value' : 'magnitude',
+      loudness: shown.pageKind === 'log' ? 'value' : pooledBy(shown) === 'mean' ? 'mean' : 'magnitude',
       emptyZeros: empty,
       table: () => this.colors.table(frame, vmin, vmax, empty),
     });
@@ -364,7 +372,7 @@ export class TensorImage extends Mark implements ReadPicture {
     const range = stats?.min != null && stats.max != null
       ? `; values of the layer from ${approximately(stats.min)} to ${approximately(stats.max)}` : '';
     const dims = [picture.row_dim, picture.col_dim].filter(Boolean).join(' by ') || 'values';
-    const text = `heatmap of ${place.layer.label}: ${dims}${where && `, ${where}`}${range}. Arrow keys read the cells.`;
+    const text = `heatmap of ${place.layer.label}: ${dims}${where && `, ${where}`}${range}. Arrow keys read the cells, with Shift they pan; + and - zoom, 0 shows all.`;
     if (this.holder.getAttribute('aria-label') !== text) {
       this.holder.setAttribute('aria-label', text);
       this.life.after('describe', DESCRIBE_EVERY_MS, () => this.schedule());
@@ -381,18 +389,4 @@ export class TensorImage extends Mark implements ReadPicture {
   override clear_style(): void {}
   override set_default_style(): void {}
   override set_style_on_elements(): void {}
-}
-
-function place(canvas: HTMLCanvasElement, { left, top, width, height, flipX, flipY }: Box): void {
-  moveTo(canvas, left, top, width, height);
-  canvas.style.transform = `scale(${flipX ? -1 : 1}, ${flipY ? -1 : 1})`;
-}
-
-function moveTo(target: HTMLElement, left: number, top: number, width: number, height: number): void {
-  Object.assign(target.style, {
-    left: `${left}px`,
-    top: `${top}px`,
-    width: `${Math.max(0, width)}px`,
-    height: `${Math.max(0, height)}px`,
-  });
 }

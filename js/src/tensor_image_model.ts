@@ -160,7 +160,8 @@ export class TensorImageModel extends MarkModel {
     }
   }
 
-  private resetZoom(): void {
+  /** Shows all of the picture; in figures that keep their domain nothing. */
+  resetZoom(): void {
     const keep = (this.get('preserve_domain') ?? {}) as Record<string, boolean>;
     for (const [name, scale] of Object.entries(this.getScales())) {
       if (!keep[name] && (scale.get('min') !== null || scale.get('max') !== null)) {

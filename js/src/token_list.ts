@@ -27,6 +27,8 @@ export interface TokenListener {
   describe(index: number): string;
 }
 
+let listsMade = 0;
+
 export class TokenList {
   readonly el: HTMLDivElement;
   private tokens: HTMLSpanElement[] = [];
@@ -39,10 +41,11 @@ export class TokenList {
   private pressedByPointer = false;
   private line: WeightLine | null = null;
   private readonly sections: TokenSections;
+  private readonly timer = `shade list ${(listsMade += 1)}`; // several lists of a view have one lifetime
 
   /** `column`: one token under the other, else as a text. */
   constructor(
-    life: Lifetime,
+    private readonly life: Lifetime,
     private readonly listener: TokenListener,
     private readonly column = false,
   ) {
@@ -82,9 +85,20 @@ export class TokenList {
     }
   }
 
-  /** Backgrounds in shares of the largest; null: none. What is not on the screen has them when it is. */
+  /**
+   * Backgrounds in shares of the largest; null: none. A long text has them after the frame, as the heatmap comes first,
+   * and what is not on the screen when it is.
+   */
   shade(line: WeightLine | null): void {
     this.line = line;
+    if (this.tokens.length <= SECTION_TOKENS) {
+      this.shadeSection(0);
+    } else {
+      this.life.after(this.timer, 0, () => this.shadeSeen());
+    }
+  }
+
+  private shadeSeen(): void {
     for (let section = 0; section * SECTION_TOKENS < this.tokens.length; section++) {
       if (this.sections.isSeen(section)) {
         this.shadeSection(section);

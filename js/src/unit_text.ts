@@ -165,7 +165,7 @@ export class UnitTextView extends DrawnView<UnitTextState> {
     const unit = shownUnit(selection, part);
     const { shades, values } = this.reading as Reading;
     const which = `${unit?.dim} ${unit?.index} of ${countText(unit?.count ?? 0)}, ${frameWords(selection, part)}`;
-    const pooled = values.pool > 1 ? `; 1 of ${countText(values.pool)} steps shown: the largest |value|` : '';
+    const pooled = values.pool > 1 ? `; 1 of ${countText(values.pool)} steps shown: the ${values.mean ? 'mean' : 'largest |value|'}` : '';
     const steps = stepsOf(part);
     const last = this.first + this.texts.length - 1;
     const cut = steps > TOKENS_AT_ONCE ? `; steps ${countText(this.first)} to ${countText(last)} of ${countText(steps)}` : '';

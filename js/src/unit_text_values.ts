@@ -13,10 +13,11 @@ import type { SelectionModel } from './selection';
 import { shownUnit } from './shown_unit';
 import type { ShownPart } from './shown_unit';
 
-/** `pool`: timesteps that one value stands for, 1 = each has its own. `exact`: as recorded, in float32. */
+/** `pool`: timesteps that one value stands for, 1 = each has its own; `mean`: their mean, else the largest. `exact`: as recorded, in float32. */
 export interface UnitValues {
   values: Float32Array;
   pool: number;
+  mean?: boolean;
   exact: boolean;
 }
 
@@ -54,7 +55,7 @@ export function unitValues(selection: SelectionModel, part: ShownPart): UnitValu
   const table = Float32Array.from({ length: CODES }, (_, code) => valueOfCode(code, frame.lo, frame.hi));
   const cells = frame.codes.subarray(row * frame.cols, (row + 1) * frame.cols);
   const values = spread(Float32Array.from(cells, (code) => table[code]), time);
-  return { values, pool: time.pool_cols, exact: false };
+  return { values, pool: time.pool_cols, exact: false, mean: selection.store.trait('pooled_by') === 'mean' };
 }
 
 /** Why no values will come: a sentence; '' as long as they may. */

@@ -33,7 +33,7 @@ export function mapWords(kind: AttentionMap): string {
 }
 
 /** 'From query 5 “play”: background = weight ÷ largest of the row, ≈ 0.41 (key 3 “the”)'. */
-export function lineWords({ picture, kind }: ReadMap, line: WeightLine, names: LineNames): string {
+export function lineWords({ picture, kind, mean }: ReadMap, line: WeightLine, names: LineNames): string {
   const { side, index, name, drawn, of, signs } = names;
   const [start, across, other]: [string, string, Side] =
     side === 'query' ? ['From', 'row', 'key'] : ['To', 'column', 'query'];
@@ -44,7 +44,7 @@ export function lineWords({ picture, kind }: ReadMap, line: WeightLine, names: L
     return `${what}: ${nothing}, masked or never attended`;
   }
   const largest = `≈ ${approximately(line.largest)} (${name(other, line.peak)})`;
-  const pooled = line.pool > 1 ? `; 1 of ${countText(line.pool)} weights shown: the largest` : '';
+  const pooled = line.pool > 1 ? `; 1 of ${countText(line.pool)} weights shown: the ${mean ? 'mean' : 'largest'}` : '';
   const above = kind === 'difference' ? `; ${signs}` : '';
   return `${what}: ${drawn} = ${mapWords(kind)} ÷ largest of the ${of ?? across}, ${largest}${pooled}${above}`;
 }

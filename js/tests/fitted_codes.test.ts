@@ -42,6 +42,13 @@ describe('the codes', () => {
     expect([...fittedCodes(bad, { rows: 2, cols: 1 }, 'magnitude', false)]).toEqual([255, 254]);
   });
 
+  it('are the mean on each pixel where the picture shows means; what is no number is not lost in it', () => {
+    const means = frame([[0, 100, 50, 255], [252, 48, 50, 50]]);
+    expect([...fittedCodes(means, { rows: 1, cols: 2 }, 'mean', false)]).toEqual([100, 255]);
+    const weights = frame([[253, 252, 253], [253, 253, 253]], 0, 1);
+    expect([...fittedCodes(weights, { rows: 2, cols: 2 }, 'mean', true)]).toEqual([126, 253, 253, 253]);
+  });
+
   it('are the largest of logarithms, not those furthest from 0, and an exact 0 comes last', () => {
     const logs = frame([[0, 252, 253, 100]], -9, 0);
     expect([...fittedCodes(logs, { rows: 1, cols: 2 }, 'value', true)]).toEqual([252, 100]);

@@ -366,7 +366,7 @@ describe('exact values', () => {
     void store.askValue(0, 1, 2, 3);
     void store.askValue(0, 1, 2, 3, 'mean');
     expect(comm.custom.map(({ id: _id, ...asked }) => asked)).toEqual(
-      ['frame', 'mean'].map((kind) => ({ type: 'value', record: 0, frame: 1, row: 2, col: 3, kind })));
+      ['frame', 'mean'].map((kind) => ({ type: 'value', record: 0, frame: 1, row: 2, col: 3, kind, pooled_by: 'largest' })));
   });
 
   it('is null when refused, when nobody answers, and without a kernel', async () => {
@@ -433,6 +433,31 @@ it('sends a reported error and nothing else', () => {
   const { store } = world(catalogOf(imageRecord(1, 4)), comm);
   store.report(new Error('odd'));
   expect(comm.updates).toEqual([{ problem: 'Error: odd' }]);
+});
+
+describe('how cells are pooled', () => {
+  it('is said with every question; other pages are asked for, and those of before are forgotten', async () => {
+    const comm = new FakeComm();
+    const { store } = world(catalogOf(imageRecord(1, 2)), comm);
+    await answerUntilQuiet(store, comm);
+    expect(store.frame(0, 'frame', 0)).not.toBeNull();
+    const before = comm.custom.length;
+    store.set('pooled_by', 'mean');
+    expect(store.frame(0, 'frame', 0)).toBeNull();
+    await settled();
+    expect(comm.custom.slice(before).map(({ type, pooled_by }) => [type, pooled_by])).toEqual([['pages', 'mean']]);
+    expect(wantsOf(comm.custom[before])).toContain('0/frame/0');
+  });
+
+  it('stays as it is without a kernel, and the view says why', async () => {
+    const { store } = world(catalogOf(imageRecord(1, 2)), undefined, {
+      pages: [framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3])], pooled_by: 'mean',
+    });
+    store.set('pooled_by', 'largest');
+    await settled();
+    expect([store.trait('pooled_by'), store.frame(0, 'frame', 0)?.rows]).toEqual(['mean', 2]);
+    expect(store.trait('problem')).toMatch(/no kernel to pool/);
+  });
 });
 
 it('forgets pages and refusals with a new catalog, and keeps the pages that came with it', async () => {

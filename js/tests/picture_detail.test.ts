@@ -69,7 +69,7 @@ describe('the questions to the kernel', () => {
       new Promise<Page | null>((answer) => asked.push({ part, flat, answer }));
     let flat = 0;
     const shown = {
-      selection: { store: { askDetail } }, pageKind: 'frame', place: () => ({ index: 0 }), picture: large, flat: () => flat,
+      selection: { store: { askDetail, trait: () => 'largest' } }, pageKind: 'frame', place: () => ({ index: 0 }), picture: large, flat: () => flat,
     } as unknown as ShownPicture;
     const view = new WidgetView({ model: foreign({}), options: {} } as never);
     const life = new Lifetime(view, (error) => { throw error; });

@@ -91,8 +91,15 @@ describe('messages', () => {
     expect(poolingNote(pooled, { detail: [1, 1], crowded: false })).toBe('zoomed: every cell of this part is shown');
   });
 
+  it('tell that a cell shows the mean', async () => {
+    const record = { ...imageRecord(1, 2), frame: { ...picture([], 2, 3, 1), pool_rows: 8, pool_cols: 8 } };
+    const { view, store } = line(record, { pages: PAGES, pooled_by: 'mean' });
+    expect(texts(view.el, '.memviz-record-message')).toEqual(['1 of 8 × 8 cells shown: mean']);
+    expect(store.trait('pooled_by')).toBe('mean');
+  });
+
   it('tell that there are more cells than pixels', () => {
-    expect(poolingNote(picture([], 2, 3, 1), { detail: null, crowded: true })).toMatch(/^the screen has fewer pixels/);
+    expect(poolingNote(picture([], 2, 3, 1), { detail: null, crowded: true })).toBe('more cells than pixels: each shows the largest |x| on it');
   });
 
   it('follow the zoom of the heatmap', async () => {

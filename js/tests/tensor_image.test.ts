@@ -246,3 +246,32 @@ it('shows two views of one mark, and takes nothing with it when one goes', async
   await nextFrame();
   expect(canvas.dataset.frame).toBe('1');
 });
+
+describe('zoom and pan by keyboard', () => {
+  it('zoom, pan and show all again, and leave the plain arrows to the reader', async () => {
+    const { holder, scales, figure } = await image();
+    const scale = scales.x as unknown as { domain: number[]; get(name: string): number | null; on(name: string, work: () => void): void };
+    scale.on('change:min change:max', () => (scale.domain = [scale.get('min') ?? -0.5, scale.get('max') ?? 2.5]));
+    scales.y.domain = [-0.5, 199.5];
+    scales.x.domain = [-0.5, 2.5];
+    holder.focus();
+    press(holder, '+');
+    expect([scales.y.get('min'), scales.y.get('max')].every((end) => end !== null)).toBe(true);
+    press(holder, 'ArrowRight', { shiftKey: true });
+    expect(figure.el.querySelectorAll('.memviz-spoken').length).toBe(1);
+    press(holder, '0');
+    expect([scales.x.get('min'), scales.y.get('max')]).toEqual([null, null]);
+  });
+
+  it('shows all again at a double click, but not on the toolbar', async () => {
+    const { scales, figure } = await image();
+    const toolbar = document.createElement('div');
+    toolbar.className = 'toolbar_div';
+    figure.el.append(toolbar);
+    scales.x.set({ min: 0, max: 1 });
+    toolbar.dispatchEvent(new MouseEvent('dblclick', { bubbles: true }));
+    expect(scales.x.get('max')).toBe(1);
+    figure.el.dispatchEvent(new MouseEvent('dblclick', { bubbles: true }));
+    expect(scales.x.get('max')).toBeNull();
+  });
+});

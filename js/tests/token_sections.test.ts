@@ -34,6 +34,8 @@ function list(count: number) {
   return { life, tokens, strength, shade };
 }
 
+const later = () => new Promise((done) => setTimeout(done, 1));
+
 describe('a long list of tokens', () => {
   it('has a section for each few lines, with every token in its order', () => {
     const { tokens } = list(2 * SECTION_TOKENS + 1);
@@ -41,13 +43,16 @@ describe('a long list of tokens', () => {
     expect(all(tokens.el, '.memviz-token').at(-1)?.textContent).toBe(String(2 * SECTION_TOKENS));
   });
 
-  it('shades what is on the screen, and the rest when it comes there', () => {
+  it('shades what is on the screen after the frame, and the rest when it comes there', async () => {
     const { tokens, strength, shade } = list(2 * SECTION_TOKENS);
     shade(0.5);
+    expect(strength(0)).toBe('');
+    await later();
     expect([strength(0), strength(SECTION_TOKENS)]).toEqual(['0.5', '0.5']); // nothing is known of the screen yet
     const [, second] = [...tokens.el.children];
     look([{ target: second, isIntersecting: false }]);
     shade(1);
+    await later();
     expect([strength(0), strength(SECTION_TOKENS)]).toEqual(['1', '0.5']);
     look([{ target: second, isIntersecting: true }]);
     expect(strength(SECTION_TOKENS)).toBe('1');

@@ -246,10 +246,13 @@ it('passes over 2,048 tokens without touching those that stay', async () => {
   const codes = Array<number>(4096).fill(63);
   codes[0] = codes[2048] = 252;
   codes[2048 + 7] = 126;
+  const shaded = () => new Promise((done) => setTimeout(done, 1)); // a long text after the frame
   const { keys, selection } = tokenView(record, codes, []);
+  await shaded();
   const set = vi.spyOn(CSSStyleDeclaration.prototype, 'setProperty');
   selection.set('query', 1);
   await nextFrame();
+  await shaded();
   expect(set.mock.calls).toEqual([['--memviz-w', '0.5']]);
   expect(strengths(keys).slice(0, 9)).toEqual([1, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25, 0.5, 0.25]);
 });

@@ -133,19 +133,21 @@ def _in_part(shelf: Shelf, record: int, there: dict[str, int]) -> tuple[RecordEn
     for kind, count in there.items():
         factor = shelf.coarse.get((record, "time" if kind in ORDERED else kind), 1)
         if count and factor > 1 and kind in COARSENED:
-            made, fact = _coarse(made, kind, factor)
+            made, fact = _coarse(made, kind, factor, shelf.source.pooled_by)
             facts += [fact] if kind in MAIN and fact and fact not in facts else []
     if facts:
         made = {**made, "message": "; ".join(filter(None, (_without_pooling(made["message"]), *facts)))}
     return made, facts
 
 
-def _coarse(entry: RecordEntry, kind: str, factor: int) -> tuple[RecordEntry, str]:
+def _coarse(entry: RecordEntry, kind: str, factor: int, pooled_by: str) -> tuple[RecordEntry, str]:
     picture = geometry(entry, kind)
     if picture is None or factors(picture, factor) == (1, 1):
         return entry, ""
     smaller = coarser_entry(picture, factor)
-    fact = f"1 of {smaller['pool_rows']} x {smaller['pool_cols']} cells in this page: largest |x|"
+    of_means = pooled_by == "mean" and picture["pool_rows"] * picture["pool_cols"] > 1
+    loudest = "largest |x| of means" if of_means else "largest |x|"
+    fact = f"1 of {smaller['pool_rows']} x {smaller['pool_cols']} cells in this page: {loudest}"
     if kind == "frame":
         return {**entry, "frame": smaller}, fact
     if kind == "sheet":

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..capture.lazy import LazyValue
 from .plan import Picture
-from .pool import loudest, pool, whole_windows
+from .pool import is_mean, loudest, mean_of, pool, whole_windows
 from .quantise import Quantised, quantise
-from .reading import GATHER_CELLS, Box, boxes, elements_of, pooled_frames
+from .reading import GATHER_CELLS, Box, boxes, elements_of, pooled_frames, window_of
 
 Weights = Tensor | LazyValue
 
@@ -40,14 +40,18 @@ def map_element(
 ) -> tuple[Tensor, tuple[int, ...]]:
     """The number that a cell of a map stands for, and the index of its element in the record.
 
-    For "row" and "log" it is the weight itself, for "difference" it is signed. In a map over heads the head is -1.
+    For "row" and "log" it is the weight itself, for "difference" it is signed. In a map over heads the head is -1, and
+    of a mean over a cell so are query and key.
     """
     box = next(boxes(frame, frame + 1, [axis.size for axis in picture.axes], 1))
     top, left = row * picture.pool_rows, col * picture.pool_cols
     rows = slice(top, min(picture.full_rows, top + picture.pool_rows))
     window = _rows_of(values, kind, box, rows)[0, :, left : left + picture.pool_cols]
-    in_row, in_col = divmod(loudest(window), window.shape[1])
     head = -1 if kind in COMBINED else box[1].start
+    if is_mean(picture, window):
+        weights = window_of(values, picture, frame, row, col) if kind in SINGLE else window
+        return mean_of(weights), (box[0].start, head, -1, -1)
+    in_row, in_col = divmod(loudest(window), window.shape[1])
     index = (box[0].start, head, top + in_row, left + in_col)
     return (_weights(values, *index) if kind in SINGLE else window[in_row, in_col]), index
 
@@ -120,7 +124,7 @@ def _pooled_map(
     strips = []
     for top in range(rows.start, rows.stop, at_once):
         strip = _rows_of(values, kind, box, slice(top, min(rows.stop, top + at_once)))
-        strips.append(pool(strip[..., cols], picture.pool_rows, picture.pool_cols))
+        strips.append(pool(strip[..., cols], picture.pool_rows, picture.pool_cols, picture.pooled_by))
     cells = torch.cat(strips, dim=1)
     # The logarithm comes last: a window shows its largest weight, whose logarithm has not the largest magnitude.
     return cells.log10() if kind == "log" else cells

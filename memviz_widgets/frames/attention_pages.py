@@ -5,6 +5,8 @@ In: a record with its value, and the cache for the layers before it. Out: pages,
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from ..capture.lazy import LazyValue
@@ -18,7 +20,7 @@ from .detail import Part, coded_detail, detail_grid, finer, map_detail
 from .joined_layers import AttentionCache, JoinedLayers, no_joined
 from .page import Page, PageKind, check_page
 from .plan import Picture
-from .pool import loudest, pool
+from .pool import PooledBy, is_mean, loudest, mean_of, pool
 from .reading import READ_CELLS
 from .token_places import is_cross, token_places
 
@@ -31,6 +33,7 @@ class AttentionPages:
 
     def __init__(self) -> None:
         self._joined = JoinedLayers()
+        self.pooled_by: PooledBy = "largest"
 
     def page(self, record: TensorRecord, kind: PageKind, page: int, cache: AttentionCache) -> Page:
         """One page of a record of attention weights.
@@ -38,7 +41,7 @@ class AttentionPages:
         Raises:
             PageRefusedError: when there is no such page; or the weights cannot be had, or are none.
         """
-        picture = map_picture(record, kind)
+        picture = map_picture(record, kind, self.pooled_by)
         check_page(record, kind, page, record.shape[0] if picture is None else picture.pages)
         try:
             if picture is None:
@@ -66,7 +69,7 @@ class AttentionPages:
         Raises:
             PageRefusedError: as in `page`.
         """
-        picture = map_picture(record, kind)
+        picture = map_picture(record, kind, self.pooled_by)
         if picture is None:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
         picture = finer(picture, *pools) if pools else picture
@@ -80,6 +83,8 @@ class AttentionPages:
             raise PageRefusedError(str(error)) from error
         top, left = row * picture.pool_rows, col * picture.pool_cols
         window = joined[top : top + picture.pool_rows, left : left + picture.pool_cols]
+        if is_mean(picture, window):
+            return cell_value(mean_of(window), (sample, -1, query if kind == "flow" else -1, -1))
         in_row, in_col = divmod(loudest(window), window.shape[1])
         return cell_value(window[in_row, in_col], (sample, -1, query + top + in_row, left + in_col))
 
@@ -89,7 +94,7 @@ class AttentionPages:
         Raises:
             PageRefusedError: as in `page`; or there is no such part.
         """
-        picture = map_picture(record, kind)
+        picture = map_picture(record, kind, self.pooled_by)
         if picture is None or kind not in JOINED:
             raise PageRefusedError(f"{kind} of record {record.label!r} is no map through several layers.")
         grid = detail_grid(record.label, picture, frame, part)
@@ -107,7 +112,7 @@ class AttentionPages:
         stop = min(picture.frames, start + picture.frames_per_page)
         if kind in JOINED:
             joined, _, _ = self._through_layers(record, kind, start, cache)
-            return pool(joined.unsqueeze(0), picture.pool_rows, picture.pool_cols), False
+            return pool(joined.unsqueeze(0), picture.pool_rows, picture.pool_cols, picture.pooled_by), False
         values = _detached(cache.value(record))
         if kind == "tiles":
             return tile_frames(values, picture, start, stop, READ_CELLS)
@@ -123,7 +128,7 @@ class AttentionPages:
         return self._joined.flow(record, sample, query, cache).unsqueeze(0), sample, query
 
 
-def map_picture(record: TensorRecord, kind: PageKind) -> Picture | None:
+def map_picture(record: TensorRecord, kind: PageKind, pooled_by: PooledBy = "largest") -> Picture | None:
     """The geometry of a map; None for the measures of the heads."""
     if not is_attention(record):
         raise PageRefusedError(
@@ -134,7 +139,7 @@ def map_picture(record: TensorRecord, kind: PageKind) -> Picture | None:
         raise PageRefusedError(f"record {record.label!r} has no difference: it has one head.")
     if kind in JOINED and plan.rollout is None:
         raise PageRefusedError(no_joined(record, kind))
-    return {
+    picture = {
         "tiles": plan.tiles,
         "row": plan.row,
         "log": plan.log,
@@ -144,6 +149,7 @@ def map_picture(record: TensorRecord, kind: PageKind) -> Picture | None:
         "rollout": plan.rollout,
         "flow": plan.flow,
     }.get(kind)
+    return picture if picture is None or kind == "tiles" else replace(picture, pooled_by=pooled_by)
 
 
 def _texts(record: TensorRecord, sample: int, cache: AttentionCache) -> list[str] | None:

@@ -87,7 +87,7 @@ def detail_page(
 def map_detail(values: Tensor, grid: Picture, part: Part) -> Tensor:
     """Cells of a part of a map that is held, (full_rows, full_cols): (1, rows, cols)."""
     rows, cols = elements_of(grid, part.rows, part.cols)
-    return pool(values[rows, cols].unsqueeze(0), grid.pool_rows, grid.pool_cols)
+    return pool(values[rows, cols].unsqueeze(0), grid.pool_rows, grid.pool_cols, grid.pooled_by)
 
 
 def coded_detail(record: TensorRecord, kind: PageKind, frame: int, coded: Quantised) -> Page:

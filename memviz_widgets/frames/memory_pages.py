@@ -27,7 +27,7 @@ from .memory_measures import Table, retention_table, saturation_table, units_tab
 from .memory_plan import MemoryRecords, plan_memory, size_of, unit_dim
 from .page import Page, PageKind, check_page
 from .plan import Picture
-from .pool import loudest, pool
+from .pool import PooledBy, is_mean, loudest, mean_of, pool
 from .quantise import quantise
 from .reading import element_index, unravel, window_of
 
@@ -71,6 +71,7 @@ class MemoryPages:
         self._maps: OrderedDict[tuple[int | str, ...], WhoWrote] = OrderedDict()
         self._tables: OrderedDict[tuple[int | str, ...], Table] = OrderedDict()
         self._memories: tuple[int, MemoryRecords] | None = None
+        self.pooled_by: PooledBy = "largest"
 
     def page(self, record: TensorRecord, kind: PageKind, page: int, cache: MemoryCache) -> Page:
         """One page of a record that is a part of a memory.
@@ -79,7 +80,7 @@ class MemoryPages:
             PageRefusedError: when there is no such page; or the values cannot be had, or it takes too long.
         """
         wish = _Wish(record, kind, self._records_of(cache), cache)
-        picture = _picture(record, kind, wish.memories)
+        picture = _picture(record, kind, wish.memories, self.pooled_by)
         check_page(record, kind, page, size_of(record, "batch") if picture is None else picture.pages)
         try:
             if picture is None:
@@ -101,7 +102,7 @@ class MemoryPages:
             PageRefusedError: as in `page`; or there is no such part.
         """
         wish = _Wish(record, kind, self._records_of(cache), cache)
-        picture = _picture(record, kind, wish.memories)
+        picture = _picture(record, kind, wish.memories, self.pooled_by)
         if picture is None:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
         grid = detail_grid(record.label, picture, frame, part)
@@ -131,7 +132,7 @@ class MemoryPages:
             PageRefusedError: as in `page`.
         """
         wish = _Wish(record, kind, self._records_of(cache), cache)
-        picture = _picture(record, kind, wish.memories)
+        picture = _picture(record, kind, wish.memories, self.pooled_by)
         if picture is None:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
         picture = finer(picture, *pools) if pools else picture
@@ -146,6 +147,8 @@ class MemoryPages:
                 window = window_of(self._ordered(wish, picture, frame), picture, frame, row, col)
         except MemvizError as error:
             raise PageRefusedError(str(error)) from error
+        if is_mean(picture, window):
+            return cell_value(mean_of(window), (-1, -1) if kind in MAPS else element_index(picture, frame, -1, -1))
         in_row, in_col = divmod(loudest(window), window.shape[1])
         if kind in MAPS:
             return cell_value(window[in_row, in_col], (top + in_row, left + in_col))
@@ -182,7 +185,7 @@ class MemoryPages:
         cells, residuals = [], []
         for frame in frames:
             shares, residual = self._map(wish, picture, frame)
-            cells.append(pool(shares.unsqueeze(0), picture.pool_rows, picture.pool_cols))
+            cells.append(pool(shares.unsqueeze(0), picture.pool_rows, picture.pool_cols, picture.pooled_by))
             residuals.append(residual)
         coded = share_codes(torch.cat(cells))
         worst = max([*residuals, *_residuals(wish)])  # known only now that the parts were read
@@ -239,7 +242,7 @@ def _place(picture: Picture, frame: int) -> dict[str, int]:
     return {axis.dim: place for axis, place in zip(picture.axes, places, strict=True)}
 
 
-def _picture(record: TensorRecord, kind: PageKind, memories: MemoryRecords) -> Picture | None:
+def _picture(record: TensorRecord, kind: PageKind, memories: MemoryRecords, pooled_by: PooledBy) -> Picture | None:
     """The geometry of a picture; None for measures. Raises PageRefusedError where there is neither."""
     if not record.memory or record.index in memories.hidden:
         raise PageRefusedError(f"record {record.label!r} has no {kind}: it is no part of a memory.")
@@ -255,7 +258,7 @@ def _picture(record: TensorRecord, kind: PageKind, memories: MemoryRecords) -> P
     }.get(kind, pictures.time)
     if found is None:
         raise PageRefusedError(_nothing(record, kind))
-    return found
+    return replace(found, pooled_by=pooled_by)
 
 
 def _nothing(record: TensorRecord, kind: str) -> str:

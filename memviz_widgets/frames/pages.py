@@ -30,7 +30,7 @@ from .detail import DETAIL_KINDS, Part, detail_page, finer
 from .memory_pages import MemoryPages, residual_of
 from .page import ATTENTION_KINDS, MEMORY_KINDS, PAGE_KINDS, Page, PageKind, check_page
 from .plan import Picture, RecordPlan, plan_record
-from .pool import loudest
+from .pool import PooledBy, is_mean, loudest, mean_of
 from .quantise import quantise
 from .reading import element_index, pooled_frames, spread, window_of
 from .record_message import record_message
@@ -66,6 +66,16 @@ class PageSource:
         self._cache: ReadableCache | None = cache
         self._attention = AttentionPages()
         self._memory = MemoryPages()
+        self._pooled_by: PooledBy = "largest"
+
+    @property
+    def pooled_by(self) -> PooledBy:
+        """What a cell that stands for several elements shows of them, in pictures and maps; tiles: the largest."""
+        return self._pooled_by
+
+    @pooled_by.setter
+    def pooled_by(self, by: PooledBy) -> None:
+        self._pooled_by = self._attention.pooled_by = self._memory.pooled_by = by
 
     def close(self) -> None:
         """Let go of the cache, which stays open; every later wish is refused."""
@@ -110,7 +120,9 @@ class PageSource:
         kind: str = "frame",
         pools: tuple[int, int] | None = None,
     ) -> CellValue:
-        """The exact value that a cell of a frame shows: in a pooled cell the element of largest magnitude.
+        """The exact value that a cell of a frame shows: in a pooled cell the element of largest magnitude, or the mean.
+
+        The index of a mean is -1 along rows and columns.
 
         Args:
             record_index: position of the record in the recording.
@@ -136,6 +148,8 @@ class PageSource:
         picture.check_cell(record.label, frame, row, col)
         values = _value_of(record, cache)
         window = window_of(values, picture, frame, row, col)
+        if is_mean(picture, window):
+            return cell_value(mean_of(window), element_index(picture, frame, -1, -1))
         in_row, in_col = divmod(loudest(window), window.shape[1])
         place = (row * picture.pool_rows + in_row, col * picture.pool_cols + in_col)
         return cell_value(window[in_row, in_col], element_index(picture, frame, *place))
@@ -164,7 +178,7 @@ class PageSource:
             return self._attention.detail(record, wanted, frame, part, cache)
         if wanted in MEMORY_KINDS:
             return self._memory.detail(record, wanted, frame, part, cache)
-        picture = plan.frame if wanted == "frame" else map_picture(record, wanted)
+        picture = plan.frame if wanted == "frame" else map_picture(record, wanted, self._pooled_by)
         if picture is None:
             raise PageRefusedError(_nothing_text(record, wanted))
         return detail_page(record, wanted, picture, _value_of(record, cache), frame, part)
@@ -179,6 +193,8 @@ class PageSource:
             raise PageRefusedError(f"no record {record_index}; the recording has {len(records)}, counted from 0.")
         record = records[record_index]
         plan = plan_record(record.dims, record.shape)
+        if plan.frame is not None and plan.frame.pooled_by != self._pooled_by:
+            plan = replace(plan, frame=replace(plan.frame, pooled_by=self._pooled_by))
         if not record.available or plan.frame is None:
             raise PageRefusedError(record_message(record, plan))
         return record, plan, cache

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from ..errors import PageRefusedError
-from .pool import MAX_CELLS, TILE_CELLS, window
+from .pool import MAX_CELLS, TILE_CELLS, PooledBy, window
 
 PAGE_BYTES = 512 * 1024
 """A page holds about this many bytes: some 10 frames of 224 x 224, which a socket carries without a stall."""
@@ -65,7 +65,7 @@ class Picture:
     """Geometry of the frames of one kind. ``row`` and ``col`` are the dims that it shows, None = a side of 1.
 
     A flat frame index is row-major over ``axes``, the last fastest. Dims in the positions ``fixed`` are looked at in
-    index 0. ``pool_rows``, ``pool_cols``: elements that one cell stands for.
+    index 0. ``pool_rows``, ``pool_cols``: elements that one cell stands for; ``pooled_by``: what it shows of them.
     """
 
     row: Axis | None
@@ -75,6 +75,7 @@ class Picture:
     pool_rows: int
     pool_cols: int
     frames_per_page: int = 1
+    pooled_by: PooledBy = "largest"
 
     @property
     def full_rows(self) -> int:

@@ -138,7 +138,8 @@ def _pooled(
         strips = []
         for left in range(cols.start, cols.stop, strip_cols):
             strip = slice(left, min(cols.stop, left + strip_cols))
-            strips.append(pool(_elements(values, picture, box, band, strip), pool_rows, pool_cols))
+            elements = _elements(values, picture, box, band, strip)
+            strips.append(pool(elements, pool_rows, pool_cols, picture.pooled_by))
         bands.append(strips[0] if len(strips) == 1 else torch.cat(strips, dim=2))
     return bands[0] if len(bands) == 1 else torch.cat(bands, dim=1)
 

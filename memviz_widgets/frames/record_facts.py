@@ -25,12 +25,15 @@ def record_facts(record: RecordEntry) -> str:
     return " \N{MIDDLE DOT} ".join(filter(None, facts))
 
 
-def pooling_note(picture: PictureEntry | None) -> str:
-    """What a pooled picture hides: "1 of 8 x 8 cells shown: largest |x|"; "" when every cell is there."""
+def pooling_note(picture: PictureEntry | None, pooled_by: str = "largest") -> str:
+    """What a pooled picture hides: "1 of 8 x 8 cells shown: largest |x|"; "" when every cell is there.
+
+    ``pooled_by``: "largest" or "mean", that of the FrameStore.
+    """
     if picture is None or picture["pool_rows"] * picture["pool_cols"] <= 1:
         return ""
     times = f"{picture['pool_rows']:,} \N{MULTIPLICATION SIGN} {picture['pool_cols']:,}"
-    return f"1 of {times} cells shown: largest |x|"
+    return f"1 of {times} cells shown: {'mean' if pooled_by == 'mean' else 'largest |x|'}"
 
 
 def _stats_facts(stats: StatsEntry) -> list[str]:

@@ -84,7 +84,7 @@ class ActivationExplorer(Explorer):
 
     def _board(self, held_only: bool) -> Board:
         reader = self._reader(held_only)
-        return explorer_board(self.selection, self.choice, self.colors, reader, sheet=self._sheet)
+        return explorer_board(self.selection, self.choice, self.colors, reader, zoomed=self._zoomed, sheet=self._sheet)
 
     def _main(self, selection: Selection) -> Widget:
         scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(reverse=True)}
@@ -95,11 +95,18 @@ class ActivationExplorer(Explorer):
         )
         picture = classed(figure(MARGIN, marks=[image], axes=[x_axis, y_axis]), "memviz-picture")
         return classed(
-            VBox([picture, ColorBar(colors=self.colors), self._color_controls(), self._line_over_time(selection)]),
+            VBox(
+                [
+                    picture,
+                    ColorBar(colors=self.colors),
+                    self._color_controls(selection),
+                    self._line_over_time(selection),
+                ]
+            ),
             "memviz-main",
         )
 
-    def _color_controls(self) -> Widget:
+    def _color_controls(self, selection: Selection) -> Widget:
         mode = Dropdown(options=RANGE_CHOICES, value=self.colors.mode, description="range")
         low = FloatText(value=self.colors.vmin, description="from")
         high = FloatText(value=self.colors.vmax, description="to")
@@ -109,7 +116,7 @@ class ActivationExplorer(Explorer):
             self._parts.append(jslink((self.colors, trait), (control, "value")))
         self._choose(mode, self.colors, "mode", [value for _, value in RANGE_CHOICES])
         self._choose(colormap, self.colors, "colormap", maps)
-        return classed(Box([mode, HBox([low, high]), colormap]), "memviz-colors")
+        return classed(Box([mode, HBox([low, high]), colormap, *self._pooling_control(selection)]), "memviz-colors")
 
     def _side(self, selection: Selection) -> Widget:
         self._sheet = sheet = ContactSheet(selection=selection, colors=self.colors)

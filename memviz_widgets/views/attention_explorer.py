@@ -145,7 +145,10 @@ class AttentionExplorer(Explorer):
         self._parts.append(jslink((self.choice, "other_head"), (other, "value")))
         span = Dropdown(options=RANGE_CHOICES, value=self.colors.mode, description="range")
         self._choose(span, self.colors, "mode", [value for _, value in RANGE_CHOICES])
-        return classed(HBox([kind, classed(HBox([other]), "memviz-other-head"), span]), "memviz-colors")
+        return classed(
+            HBox([kind, classed(HBox([other]), "memviz-other-head"), span, *self._pooling_control(selection)]),
+            "memviz-colors",
+        )
 
     def _side(self, selection: Selection) -> Widget:
         grid = HeadGrid(selection=selection)

@@ -15,6 +15,7 @@ from traitlets import Bunch, Instance, validate
 from ..cache import ActivationCache
 from ..errors import ClosedError, SelectionError, SourceError, UnknownOptionError
 from ..export.picture_parts import Board
+from ..frames.entries import RecordEntry
 from ..selection import Selection
 from ..synced import Synced, unknown_option_text
 from .axis_slider import AxisSlider
@@ -28,7 +29,9 @@ from .picture_reading import PictureReader
 from .pictured import Pictured
 from .save_menu import SaveMenu
 from .sharing import join, leave
+from .tensor_image import TensorImage
 
+POOLING_CHOICES = [("largest magnitude", "largest"), ("mean", "mean")]
 CAPTURE_OPTIONS = {"tokens", "image", "layers", "dims", "budget", "call", "spill"}
 MARGIN = {"top": 12, "bottom": 46, "left": 58, "right": 14}
 """Of a figure with both axes, in pixels."""
@@ -46,6 +49,7 @@ class Explorer(Freezable, Pictured, Synced, VBox):
     _subject = "view"  # what it shows, in the name of a file
     colors: Any = None
     choice: Any = None
+    _image: TensorImage | None = None  # the heatmap
     _cache: ActivationCache | None = None
 
     def __init__(
@@ -106,7 +110,13 @@ class Explorer(Freezable, Pictured, Synced, VBox):
         return f"{name}({self.selection.extent('layer')} layers, at {self.selection.path!r})"
 
     def _board(self, held_only: bool) -> Board:
-        return explorer_board(self.selection, self.choice, self.colors, self._reader(held_only))
+        return explorer_board(self.selection, self.choice, self.colors, self._reader(held_only), zoomed=self._zoomed)
+
+    @property
+    def _zoomed(self) -> bool:
+        """Whether the heatmap on the screen shows a part of its picture."""
+        scales = self._image.scales.values() if self._image is not None else ()
+        return any(scale.min is not None or scale.max is not None for scale in scales)
 
     def _reader(self, held_only: bool) -> PictureReader:
         """What reads the pages of the cache for a picture."""
@@ -145,9 +155,25 @@ class Explorer(Freezable, Pictured, Synced, VBox):
         self._parts.append(ChannelSeries(selection=selection, lines=lines, cursor=cursor, x_axis=x_axis, y_axis=y_axis))
         return classed(figure(MARGIN, marks=[lines, cursor], axes=[x_axis, y_axis]), "memviz-series")
 
+    def _pooling_control(self, selection: Selection) -> list[Widget]:
+        """What a cell shows of several elements; nothing where no picture has more elements than cells."""
+        store = selection.store
+        if not any(_is_pooled(entry) for entry in store.catalog["records"]):
+            return []
+        control = Dropdown(options=POOLING_CHOICES, value=store.pooled_by, description="pooled by")
+        self._choose(control, store, "pooled_by", [value for _, value in POOLING_CHOICES])
+        return [control]
+
     def _choose(self, control: Dropdown, target: Widget, trait: str, values: list[Any]) -> None:
         """Tie a dropdown to a trait that takes one of these values."""
         self._parts.append(ChoiceLink(control=control, target=target, trait=trait, values=values))
+
+
+def _is_pooled(record: RecordEntry) -> bool:
+    """Whether a picture of a record has cells that stand for several elements."""
+    memory = record["memory"]
+    pictures = [record["frame"], *([] if memory is None else [memory["time"], memory["wrote"], memory["reads"]])]
+    return any(picture is not None and picture["pool_rows"] * picture["pool_cols"] > 1 for picture in pictures)
 
 
 def cache_of(explorer: str, source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipywidgets import Widget, register
-from traitlets import Dict, Int, List, Unicode
+from traitlets import Bunch, Dict, Enum, Int, List, Unicode, observe
 
 from ..cache.recorded_cache import RecordedCache
 from ..errors import ClosedError, MemvizError, PageRefusedError
@@ -18,6 +18,7 @@ from ..frames.detail import Part
 from ..frames.packed_catalog import pack_catalog
 from ..frames.page import Page, page_buffers, page_header
 from ..frames.pages import PageSource
+from ..frames.pool import POOLINGS
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 
 MOST_NOTICES = 3
@@ -36,6 +37,11 @@ class FrameStore(Synced, Widget):
         help="What was recorded: layers, records with shape, dims and statistics (frames.catalog.Catalog)."
     ).tag(to_json=lambda catalog, _store: pack_catalog(catalog))
     pages: Any = List(help="Pages sent with the widget itself, so that the first picture needs no round trip.")
+    pooled_by: Any = Enum(
+        POOLINGS,
+        "largest",
+        help='What a cell of a picture that stands for several elements shows: "largest" (magnitude) or their "mean".',
+    )
     budget_bytes: Any = Int(
         96 * 2**20, help="Bytes of pages the notebook page may hold; the least recently seen go first."
     )
@@ -99,6 +105,8 @@ class FrameStore(Synced, Widget):
         """Serve one message of the browser; an error is answered and shown, it never stays in a log."""
         if self._source is None:
             return
+        # With each question: the trait may arrive after it, and pages of both kinds must not be mixed.
+        self._source.pooled_by = content.get("pooled_by", self.pooled_by)
         try:
             if content.get("type") == "pages":
                 self._answer_pages(self._source, content["id"], content["wants"])
@@ -108,7 +116,13 @@ class FrameStore(Synced, Widget):
                 self._answer_detail(self._source, content)
         except Exception as error:  # a callback has no caller: whatever happens must be seen under the view
             self._show(error)
+        self._source.pooled_by = self.pooled_by
         self.summary = self._source.summary
+
+    @observe("pooled_by")
+    def _pool(self, change: Bunch) -> None:
+        if self._source is not None:
+            self._source.pooled_by = change["new"]
 
     def _answer_pages(self, source: PageSource, request: int, wants: list[dict[str, Any]]) -> None:
         for want in wants:

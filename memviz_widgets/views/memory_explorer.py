@@ -135,7 +135,7 @@ class MemoryExplorer(Explorer):
 
     def _board(self, held_only: bool) -> Board:
         reader = self._reader(held_only)
-        return explorer_board(self.selection, self.choice, self.colors, reader, parts=True)
+        return explorer_board(self.selection, self.choice, self.colors, reader, zoomed=self._zoomed, parts=True)
 
     def _propose(self, model: nn.Module, x: Any, call: Any) -> None:
         """Nothing was found by name: say which tensors look like memories, as a proposal."""
@@ -171,10 +171,10 @@ class MemoryExplorer(Explorer):
         picture = classed(figure(MARGIN, marks=[image], axes=[x_axis, y_axis]), "memviz-picture")
         picture.add_class("memviz-memory-picture")
         line = classed(self._line_over_time(selection), "memviz-unit-series")
-        parts = [self._controls(), picture, ColorBar(colors=self.colors), line]
+        parts = [self._controls(selection), picture, ColorBar(colors=self.colors), line]
         return classed(VBox(parts), "memviz-main")
 
-    def _controls(self) -> Widget:
+    def _controls(self, selection: Selection) -> Widget:
         kind = Dropdown(options=MAP_CHOICES, value=self.choice.map, description="show")
         self._choose(kind, self.choice, "map", [value for _, value in MAP_CHOICES])
         order = Dropdown(options=ORDER_CHOICES, value=self.choice.order, description="order")
@@ -184,7 +184,7 @@ class MemoryExplorer(Explorer):
         span = Dropdown(options=RANGE_CHOICES, value=self.colors.mode, description="range")
         self._choose(span, self.colors, "mode", [value for _, value in RANGE_CHOICES])
         rows = [kind, classed(HBox([order]), "memviz-unit-order"), classed(HBox([whole]), "memviz-whole-memory"), span]
-        return classed(HBox(rows), "memviz-colors")
+        return classed(HBox([*rows, *self._pooling_control(selection)]), "memviz-colors")
 
     def _side(self, selection: Selection) -> Widget:
         panels = MemoryPanels(selection=selection, choice=self.choice, order=self.choice.order)

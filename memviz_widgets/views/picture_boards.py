@@ -38,10 +38,11 @@ def explorer_board(
     *,
     sheet: ContactSheet | None = None,
     parts: bool = False,
+    zoomed: bool = False,
 ) -> Board:
     """The map of an explorer; with the tiles of a contact sheet, or with ``parts`` the strips of the memory.
 
-    ``colors`` None: there is no map at all.
+    ``colors`` None: there is no map at all. ``zoomed``: the screen shows a part, the board all of it and says so.
     """
     view = view_of(selection, choice, colors or ColorMapping(selection=selection), reader)
     if colors is None:
@@ -53,8 +54,9 @@ def explorer_board(
     strips = strips_part(view) if parts else None
     rows += [(strips,)] if strips else []
     message = record["message"] if record else view.shown.absence
-    pooling = "" if "largest |x|" in message else pooling_note(view.shown.picture)
-    notes = dict.fromkeys(filter(None, (message, pooling, *selection.store.notice.split("\n"))))
+    pooling = "" if "largest |x|" in message else pooling_note(view.shown.picture, view.selection.store.pooled_by)
+    whole = "all of the picture, of which the view shows a part" if zoomed else ""
+    notes = dict.fromkeys(filter(None, (message, pooling, whole, *selection.store.notice.split("\n"))))
     return Board(title, (record_facts(record),) if record else (), tuple(rows), tuple(notes))
 
 
@@ -102,7 +104,7 @@ def comparison_board(
         if view.shown.place
     ]
     note = f"The two part at {parts_at}." if parts_at else ""
-    pooling = pooling_note(lead.shown.picture)
+    pooling = pooling_note(lead.shown.picture, lead.selection.store.pooled_by)
     return Board(_title(lead), tuple(facts), (beside,), tuple(filter(None, (note, pooling))))
 
 

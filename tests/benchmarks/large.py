@@ -4,7 +4,8 @@ Run: ``python -m tests.benchmarks.large``. Scrubbed in turn, round by round, so 
 512 x 512 channels, the heads of an attention of 8,192 tokens, 20,000 steps of an nn.LSTM, 100,000 channels of a
 convolution. Then the zoom into the attention, from the turn of the wheel until the single weights that it brought into
 view are on the screen; the first picture of a recording of 10,000 modules and 30,000 records; and what the kernel holds
-beyond q and k while every map of the attention is made. Prints a table and leaves with status 1 when a target is missed.
+beyond q and k while every map of the attention is made. Prints a table, and leaves with status 1 when it misses a
+target.
 """
 
 from __future__ import annotations

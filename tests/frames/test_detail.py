@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import memviz_widgets as mv
 from memviz_widgets.cache.joined import JoinedValue
 from memviz_widgets.errors import PageRefusedError
 from memviz_widgets.frames import PageSource, dequantise
 from memviz_widgets.frames.detail import Part
+from memviz_widgets.frames.plan import plan_record
 from memviz_widgets.frames.quantise import Quantised
 
 from .attention_cache import attention_cache, shown
@@ -183,3 +187,16 @@ def test_a_detail_of_a_joined_history_reads_its_steps_only() -> None:
     assert set(asked) == set(range(1000, 1010))
     page = source.detail(0, "frame", 0, Part(1, 1, slice(2000, 2010), slice(0, 3)))
     assert set(asked[-10:]) == set(range(2000, 2010)) and page.cells[0, :, 0].tolist() == sorted(page.cells[0, :, 0])
+
+
+def test_a_detail_of_a_data_set_is_of_its_samples(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    samples = torch.randn(3, 1, 1040, 1040, generator=torch.Generator().manual_seed(0))
+    layers = torch.nn.Sequential(torch.nn.Identity())
+    acts = mv.record_dataset(layers, list(samples.split(1)), layers=["0"], to=tmp_path / "acts.zarr")
+    source, record = PageSource(acts), acts.records[0]
+    frame = plan_record(record.dims, record.shape).frame
+    assert frame is not None and (frame.pool_rows, frame.frames) == (2, 3)
+    page = source.detail(record.index, "frame", 2, part(1, (1000, 1040), (3, 40)))
+    np.testing.assert_allclose(shown(page)[0], samples[2, 0, 1000:1040, 3:40].numpy(), atol=4e-2)
+    acts.close()

@@ -17,6 +17,7 @@ import memviz_widgets as mv
 from memviz_widgets.frames.page import page_header
 from memviz_widgets.frames.pages import Page, PageSource
 from memviz_widgets.views import FrameStore
+from memviz_widgets.views.lifecycle import widgets_below
 from tests.frames.fake_cache import FakeCache
 
 Make = Callable[..., mv.ActivationExplorer]
@@ -89,6 +90,28 @@ def test_value_answer_is_that_of_the_kind_asked_for(monkeypatch: pytest.MonkeyPa
     store.close()
     expected = [("value", -0.75), ("value", 0.75), ("refused", None)]
     assert [(answer["type"], answer.get("number")) for answer in sent] == expected
+
+
+def test_answers_are_pooled_as_the_question_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache: Any = FakeCache((torch.arange(4096.0).reshape(2048, 2), ("height", "width")))
+    store = FrameStore(cache)
+    sent: list[Any] = []
+    monkeypatch.setattr(store, "send", lambda content, buffers=None: sent.append(content))
+    for pooled_by in ("mean", "largest"):
+        question = {"type": "value", "id": 1, "record": 0, "frame": 0, "row": 3, "col": 1}
+        store._handle_custom_msg({**question, "pooled_by": pooled_by}, [])
+    assert [(answer["number"], answer["index"]) for answer in sent] == [(14.0, [-1, -1]), (15.0, [7, 1])]
+    store.pooled_by = "mean"
+    assert store.page(0, "frame", 0).highs[0] == 4094.0
+    store.close()
+
+
+@pytest.mark.parametrize(("rows", "controls"), [(2048, 1), (16, 0)])
+def test_pooling_can_be_chosen_where_something_is_pooled(rows: int, controls: int) -> None:
+    explorer = mv.ActivationExplorer(nn.Identity(), torch.randn(1, 1, rows, 3))
+    found = [part for part in widgets_below(explorer, keep=()) if getattr(part, "description", "") == "pooled by"]
+    assert len(found) == controls
+    explorer.close()
 
 
 def test_page_that_fails_is_refused_shown_and_does_not_hold_back_others(

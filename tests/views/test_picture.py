@@ -139,6 +139,24 @@ def test_a_pooled_map_says_so_in_axes_and_notes(make: Make) -> None:
     assert any("largest |x|" in note for note in board_of(explorer).notes)
 
 
+def test_a_map_of_means_says_so_and_shows_them(make: Make) -> None:
+    values = torch.arange(4096.0).reshape(1, 1, 2048, 2)
+    explorer = make(mv.ActivationExplorer, nn.Identity(), values)
+    explorer.selection.store.pooled_by = "mean"
+    assert "1 of 2 \N{MULTIPLICATION SIGN} 1 cells shown: mean" in board_of(explorer).notes
+    frame = map_of(explorer).frame
+    assert frame is not None and (frame.lo, frame.hi) == (1.0, 4094.0)
+
+
+def test_a_zoomed_view_is_saved_whole_and_says_so(make: Make) -> None:
+    explorer = make(mv.ActivationExplorer, nn.Identity(), torch.randn(1, 1, 4, 3))
+    sentence = "all of the picture, of which the view shows a part"
+    assert sentence not in board_of(explorer).notes
+    explorer._image.scales["x"].min, explorer._image.scales["x"].max = 0.5, 1.5
+    assert sentence in board_of(explorer).notes
+    assert map_of(explorer).cols.size == 3
+
+
 def test_weights_of_a_head_keep_to_0_and_1_with_tokens_on_both_axes(make: Make, tmp_path: Path) -> None:
     explorer = make(mv.AttentionExplorer, attention(), torch.randn(1, 4, 8), tokens=WORDS)
     explorer.selection.head, explorer.selection.query, explorer.selection.key = 1, 2, 3

@@ -399,6 +399,8 @@ export interface FrameStoreState {
   catalog: Partial<Catalog>;
   /** Pages sent with the widget itself, so that the first picture needs no round trip. */
   pages: PageState[];
+  /** What a cell of a picture that stands for several elements shows: "largest" (magnitude) or their "mean". */
+  pooled_by: 'largest' | 'mean';
   /** Bytes of pages the notebook page may hold; the least recently seen go first. */
   budget_bytes: number;
   /** How much was recorded and is held now, one line above every view; a replay changes what is held. */
@@ -416,6 +418,7 @@ export function frameStoreDefaults() {
     _model_module_version: '^0.1.0',
     catalog: {},
     pages: [],
+    pooled_by: 'largest',
     budget_bytes: 100663296,
     summary: '',
     notice: '',
