@@ -20,6 +20,7 @@ from .bringing_back import BringingBack
 from .budget import parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
+from .growth import tell_grown
 from .joining import with_joined
 from .opening import open_capture
 from .prices import known_price
@@ -145,6 +146,7 @@ class ActivationCache(RecordedCache):
             error.cache = self
             raise
         self._lapse, self._records, self._step_labels = lapse, lapse.records, lapse.labels
+        tell_grown(self)
 
     def _begin_lapse(self) -> TimeLapse:
         if self._records or self._values.saved is not None:
