@@ -14,7 +14,6 @@ import { CellValues } from './cell_values';
 import type { DetailAnswer, DetailPart, ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
 import type { FrameStoreState } from './generated/traits';
-import { memoryRecords } from './memory_place';
 import { MissedPages } from './missed_pages';
 import { packedCatalog, unpackCatalog } from './packed_catalog';
 import { PageCache } from './page_cache';

@@ -43,9 +43,9 @@ export function severityMark(severity: string): HTMLElement {
   return made;
 }
 
-/** 'conv1' with a call or a step only where it is not the first. */
-export function placeWords({ label, step, call }: HealthPlace): string {
-  return [label, step ? `step ${countText(step)}` : '', call ? `call ${countText(call)}` : ''].filter(Boolean).join(', ');
+/** 'conv1' with its step, and the call where it is not the first. */
+export function placeWords({ label, when, call }: HealthPlace): string {
+  return [label, when, call ? `call ${countText(call)}` : ''].filter(Boolean).join(', ');
 }
 
 /** 'sample 2, timestep 4': the other indices that a row names. */

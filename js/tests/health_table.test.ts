@@ -34,9 +34,9 @@ describe('the table', () => {
 
   it('shows names as text, never as HTML', () => {
     const label = '<img src=x onerror=alert(1)>';
-    const { el } = table({ rows: [row('constant', 0, { place: { layer: 0, step: 2, call: 1, label } })] });
+    const { el } = table({ rows: [row('constant', 0, { place: { layer: 0, step: 2, call: 1, label, when: label } })] });
     expect(el.querySelector('img')).toBeNull();
-    expect(texts(el, '.memviz-health-label')).toEqual([`${label}, step 2, call 1`]);
+    expect(texts(el, '.memviz-health-label')).toEqual([`${label}, ${label}, call 1`]);
   });
 
   it('opens what was checked where nothing was found', () => {
@@ -203,7 +203,7 @@ describe('many findings', () => {
 });
 
 describe('what was not read', () => {
-  const PLACES = [{ layer: 1, step: 0, call: 0, label: 'b' }];
+  const PLACES = [{ layer: 1, step: 0, call: 0, label: 'b', when: '' }];
   const unread = [{ reason: 'not held', count: 3, places: PLACES }];
 
   it('is listed with the reason, and leads there', () => {

@@ -11,7 +11,7 @@ export function row(kind: string, layer: number, more: Partial<HealthRow> = {}):
   return {
     severity: 'warning',
     kind,
-    place: { layer, step: 0, call: 0, label: 'abc'[layer] ?? 'nowhere' },
+    place: { layer, step: 0, call: 0, label: 'abc'[layer] ?? 'nowhere', when: '' },
     axis: '',
     places: [],
     at: {},
@@ -32,7 +32,7 @@ export const ROWS: HealthRow[] = [
     axis: 'channel',
     places: [2],
     at: { sample: 1 },
-    before: { layer: 0, step: 0, call: 0, label: 'a' },
+    before: { layer: 0, step: 0, call: 0, label: 'a', when: '' },
   }),
   row('dead units', 2, { axis: 'channel', places: Array.from({ length: 20 }, (_, unit) => 2 * unit) }),
   row('saturated gate', 0, { severity: 'hint' }),

@@ -21,6 +21,7 @@ from .budget import parse_budget
 from .estimate import Estimate, estimate
 from .foreign import records_from_attentions, records_from_tensors
 from .gathering import gathered
+from .growth import tell_grown
 from .joined_ranks import JoinedRanks
 from .joining import with_joined
 from .launch import launch_token
@@ -157,6 +158,7 @@ class ActivationCache(RecordedCache):
             error.cache = self
             raise
         self._lapse, self._records, self._step_labels = lapse, lapse.records, lapse.labels
+        tell_grown(self)
 
     def _begin_lapse(self) -> TimeLapse:
         if self._records or self._values.saved is not None or self._ranks is not None:

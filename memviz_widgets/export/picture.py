@@ -10,15 +10,16 @@ import io
 from PIL import Image
 
 from .picture_canvas import MUTED, SMALL_PX, TITLE_PX, Canvas, wrapped
+from .picture_curves import CurvesDrawing
 from .picture_map import MapDrawing
-from .picture_parts import Board, MapPart, Part, SheetPart, StripsPart
+from .picture_parts import Board, CurvesPart, MapPart, Part, SheetPart, StripsPart
 from .picture_sheet import SheetDrawing
 from .picture_strips import StripsDrawing, TableDrawing
 
 MARGIN, GAP, LEAST_WIDTH = 16.0, 18.0, 420.0
 TITLE_LINE, FACT_LINE = 22.0, 16.0
 
-Drawing = MapDrawing | SheetDrawing | StripsDrawing | TableDrawing
+Drawing = CurvesDrawing | MapDrawing | SheetDrawing | StripsDrawing | TableDrawing
 
 
 STILL_COLORS = 128
@@ -81,6 +82,8 @@ def _text_lines(canvas: Canvas, y: float, lines: list[str]) -> float:
 def _laid_out(part: Part, scale: float, exact: bool) -> Drawing:
     if isinstance(part, MapPart):
         return MapDrawing(part, scale, exact)
+    if isinstance(part, CurvesPart):
+        return CurvesDrawing(part, scale)
     if isinstance(part, SheetPart):
         return SheetDrawing(part, scale)
     return StripsDrawing(part, scale) if isinstance(part, StripsPart) else TableDrawing(part, scale)

@@ -67,8 +67,8 @@ class Canvas:
         """A filled rectangle."""
         self._draw.rectangle((self.px(left), self.px(top), self.px(right) - 1, self.px(bottom) - 1), fill=fill)
 
-    def triangle(self, points: list[tuple[float, float]], color: str = MARK) -> None:
-        """A filled triangle."""
+    def polygon(self, points: list[tuple[float, float]], color: str = MARK) -> None:
+        """A filled shape with straight sides."""
         self._draw.polygon([(x * self.scale, y * self.scale) for x, y in points], fill=color)
 
     def pixels(self, left: float, top: float, colors: npt.NDArray[np.uint8]) -> None:

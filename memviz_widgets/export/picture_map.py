@@ -110,7 +110,7 @@ class MapDrawing:
         if 0 <= axis.selected < axis.size > 1:
             middle = top + (axis.selected + 0.5) * height / axis.size
             back = left - MARK_PX
-            canvas.triangle([(left - 1, middle), (back, middle - MARK_PX / 2), (back, middle + MARK_PX / 2)])
+            canvas.polygon([(left - 1, middle), (back, middle - MARK_PX / 2), (back, middle + MARK_PX / 2)])
 
     def _draw_cols(self, canvas: Canvas, left: float, top: float) -> None:
         axis, (width, height) = self.part.cols, self.plot
@@ -127,7 +127,7 @@ class MapDrawing:
             canvas.text(left + width / 2, below, axis.label, color=MUTED, anchor="ms")
         if 0 <= axis.selected < axis.size > 1:
             middle, tip = left + (axis.selected + 0.5) * width / axis.size, top + height + 1
-            canvas.triangle(
+            canvas.polygon(
                 [(middle, tip), (middle - MARK_PX / 2, tip + MARK_PX), (middle + MARK_PX / 2, tip + MARK_PX)]
             )
 

@@ -102,7 +102,38 @@ class SheetPart:
     selected: int = -1
 
 
-Part = MapPart | SheetPart | StripsPart | TablePart
+@dataclass(frozen=True, slots=True)
+class CurvePart:
+    """A curve of shares 0..1: ``points`` are (x, share, least, most) with x rising, the last two ends of an interval.
+
+    ``color``: of CSS, "#rrggbb". ``marker``: shape of the points, as bqplot calls it. ``half``: (x, share) down from
+    which a dotted line goes, None = there is none.
+    """
+
+    name: str
+    color: str
+    marker: str
+    points: tuple[tuple[float, float, float, float], ...]
+    half: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurvesPart:
+    """Curves in one figure. ``label`` of the axis across, its ``ticks`` and ends; ``side``: label of the shares.
+
+    ``level``: of a dashed line, None = there is none. ``legend``: what else the lines mean.
+    """
+
+    curves: tuple[CurvePart, ...]
+    label: str
+    side: str
+    ticks: tuple[tuple[float, str], ...]
+    ends: tuple[float, float]
+    level: float | None = None
+    legend: str = ""
+
+
+Part = CurvesPart | MapPart | SheetPart | StripsPart | TablePart
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,8 +53,8 @@ class StripsDrawing:
         canvas.text(left + PLOT_PX / 2, y + TICK_PX + TICK_LINE + TEXT_PX, axis.label, color=MUTED, anchor="ms")
         if 0 <= axis.selected < axis.size:
             middle = left + (axis.selected + 0.5) * PLOT_PX / axis.size
-            canvas.triangle([(middle, y), (middle - 3.5, y + 7), (middle + 3.5, y + 7)])
-            canvas.triangle([(middle, first), (middle - 3.5, first - 7), (middle + 3.5, first - 7)])
+            canvas.polygon([(middle, y), (middle - 3.5, y + 7), (middle + 3.5, y + 7)])
+            canvas.polygon([(middle, first), (middle - 3.5, first - 7), (middle + 3.5, first - 7)])
 
     @cached_property
     def _ticks(self) -> list[tuple[int, str]]:

@@ -194,13 +194,15 @@ class Catalog(TypedDict):
 
 class HealthPlace(TypedDict):
     """Where a record is shown. ``layer``: position in ``Catalog.layers``, -1 = in none. ``step``, ``call``: of the
-    selection. ``label``: the layer's name.
+    selection. ``label``: the layer's name. ``when``: what the step is called, or "step 3"; "" for the first of steps
+    that have numbers only.
     """
 
     layer: int
     step: int
     call: int
     label: str
+    when: str
 
 
 class HealthRow(TypedDict):

@@ -102,6 +102,7 @@ class RecordPlaces:
         self._records = records
         self._joined = {part: record.index for record in records for part in record.parts}
         self._layers = catalog["layers"]
+        self._step_labels = catalog["step_labels"]
         self._found = {
             (index, step): (position, call)
             for position, layer in enumerate(self._layers)
@@ -118,8 +119,14 @@ class RecordPlaces:
             for step in steps:
                 if (shown, step) in self._found:
                     layer, call = self._found[shown, step]
-                    return {"layer": layer, "step": step, "call": call, "label": self._layers[layer]["label"]}
-        return {"layer": -1, "step": 0, "call": 0, "label": record.label}
+                    label, when = self._layers[layer]["label"], self._when(step)
+                    return {"layer": layer, "step": step, "call": call, "label": label, "when": when}
+        return {"layer": -1, "step": 0, "call": 0, "label": record.label, "when": ""}
+
+    def _when(self, step: int) -> str:
+        if step < len(self._step_labels):
+            return self._step_labels[step]
+        return f"step {step:,}" if step else ""
 
 
 def health_rows(report: HealthReport, places: RecordPlaces) -> list[HealthRow]:

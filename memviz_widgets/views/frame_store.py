@@ -6,11 +6,15 @@ exact values of single cells. The browser's end (js/src/frame_store.ts) decides 
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from typing import Any
 
 from ipywidgets import Widget, register
 from traitlets import Bunch, Dict, Enum, Int, List, Unicode, observe
 
+from ..cache.growth import unwatch, watch
 from ..cache.recorded_cache import RecordedCache
 from ..errors import ClosedError, MemvizError, PageRefusedError
 from ..frames.catalog import build_catalog
@@ -23,6 +27,10 @@ from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 
 MOST_NOTICES = 3
 """Lines about the capture that are shown under every view."""
+LIVE_S = 1.0
+"""Least time between two looks at a cache that grows, while a cell runs;"""
+LEAST_REST = 20
+"""and how many times as long as the look itself."""
 
 
 @register
@@ -52,6 +60,8 @@ class FrameStore(Synced, Widget):
     problem: Any = Unicode(help="The last error of a callback, shown under every view; empty when there is none.")
 
     _source: PageSource | None = None
+    _cache: RecordedCache | None = None
+    _refreshed_s, _refresh_cost_s, _waits = -math.inf, 0.0, False
 
     def __init__(self, cache: RecordedCache, **kwargs: Any) -> None:
         source = PageSource(cache)
@@ -68,14 +78,51 @@ class FrameStore(Synced, Widget):
         self.on_msg(self._answer, remove=True)
         if self._source is not None:
             self._source.close()
+        if self._cache is not None:
+            unwatch(self._cache, self._grown)
+            self._cache = None
         super().close()
+
+    def follow(self, cache: RecordedCache) -> None:
+        """Take in the steps that are recorded from now on, as they come."""
+        self._cache = cache
+        watch(cache, self._grown)
 
     def refresh(self, cache: RecordedCache) -> None:
         """Take in the steps that were recorded since (``cache.record_step``), if there are any."""
         if len(cache.records) != len(self.catalog["records"]):
+            start = time.monotonic()
             self.catalog = build_catalog(cache)
             self.notice = capture_notice(cache)
             self.summary = cache.summary
+            self._refreshed_s = time.monotonic()
+            self._refresh_cost_s = self._refreshed_s - start
+
+    def _grown(self) -> None:
+        """A step was recorded: show it, in a training that records many of them now and then and at its end."""
+        rest_s = max(LIVE_S, LEAST_REST * self._refresh_cost_s)
+        if time.monotonic() - self._refreshed_s >= rest_s or not self._later():
+            self._catch_up()
+
+    def _later(self) -> bool:
+        """Leave it to the event loop, which comes to it when the cell that trains has ended; False where none runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if not self._waits:
+            self._waits = True
+            loop.call_soon(self._catch_up)
+        return True
+
+    def _catch_up(self) -> None:
+        """Take in what there is; an error must not end the training."""
+        self._waits = False
+        try:
+            if self._cache is not None and not self._cache.closed:
+                self.refresh(self._cache)
+        except Exception as error:
+            self._show(error)
 
     def page(self, record: int, kind: str, page: int) -> Page:
         """One page as the browser gets it, for whoever draws in the kernel.

@@ -138,9 +138,9 @@ def _finding(row: HealthRow, layers: Sequence[Any]) -> tuple[tuple[str, ...], ..
 
 
 def _place_words(place: HealthPlace) -> str:
-    """ "conv1", with step and call only where they are not the first."""
-    numbers = [f"{name} {place[name]:,}" for name in ("step", "call") if place[name]]
-    return ", ".join((place["label"], *numbers))
+    """ "conv1", with its step, and the call where it is not the first."""
+    call = f"call {place['call']:,}" if place["call"] else ""
+    return ", ".join(filter(None, (place["label"], place["when"], call)))
 
 
 def _common_range(lead: ShownView, other: ShownView) -> Range:

@@ -15,6 +15,7 @@ from traitlets import Instance, Unicode
 from ..analysis.recall import RecallCurve, RecallPoint, RecallTask, setting_text
 from ..analysis.recall_runs import Call, Models, RecallJob, RecallRuns, Sweep
 from ..errors import ClosedError, MemvizError, SelectionError
+from ..export.picture_parts import Board
 from ..frames.recall_failure import RecallFailure, failed_run, failure_entry
 from ..frames.recall_rows import State, recall_curves
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
@@ -22,6 +23,8 @@ from .choice_link import ChoiceLink
 from .explorer import Explorer, classed
 from .frozen import Freezable
 from .lifecycle import close_all, widgets_below
+from .pictured import Pictured
+from .recall_board import recall_board
 from .recall_controls import RecallControls
 from .recall_curves import RecallCurves
 from .recall_picture import COLORS, MARKERS, recall_figure
@@ -33,7 +36,7 @@ SHOWN_S = 0.1
 
 
 @register
-class RecallLab(Freezable, Synced, VBox):
+class RecallLab(Freezable, Pictured, Synced, VBox):
     """How well a model remembers: accuracy against delay, length, load or distractors, of one model or several.
 
     ``display(RecallLab(model, task))`` and press Run: points come as they are measured, other cells run in between, and
@@ -233,6 +236,14 @@ class RecallLab(Freezable, Synced, VBox):
             return "RecallLab(closed)"
         return f"RecallLab({', '.join(self._runs.names)}: {len(self._runs.points)} of {len(self._runs.jobs)} points)"
 
+    def _board(self, held_only: bool) -> Board:
+        self._check_open()
+        return recall_board(self.controls, self.curves)
+
+    def _say_problem(self, text: str) -> None:
+        self._requests = text
+        self._show(all_points=True)
+
     # --------------------------------------------------------------------------------------------------- measuring
 
     async def _measure(self, runs: RecallRuns) -> None:
@@ -330,9 +341,13 @@ class RecallLab(Freezable, Synced, VBox):
 
     @property
     def _open(self) -> RecallRuns:
+        self._check_open()
+        assert self._runs is not None
+        return self._runs
+
+    def _check_open(self) -> None:
         if self._runs is None:
             raise ClosedError("this recall lab is closed; make another one to measure again.")
-        return self._runs
 
     def _compose(self, runs: RecallRuns) -> list[Widget]:
         """The rows, top to bottom."""

@@ -33,6 +33,7 @@ def join(cache: ActivationCache, link: bool) -> Selection:
     shared = _SHARED.get(cache)
     if shared is None or shared.store.comm is None:  # None: closed behind the views' back, as Widget.close_all() does
         store = FrameStore(cache)
+        store.follow(cache)
         shared = _SHARED[cache] = _Shared(store, Selection(store=store))
     shared.store.refresh(cache)
     if shared.selection.comm is None:

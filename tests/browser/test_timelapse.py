@@ -132,3 +132,26 @@ def test_the_steps_of_a_loop_are_the_times_of_its_memory(open_notebook: Callable
     expect(row.locator(".noUi-target")).to_have_attribute("disabled", "true")
     expect(row.locator("[title*='are the timesteps of the selected memory']").first).to_be_attached()
     assert row.locator(".widget-play button").first.is_disabled()
+
+
+def test_an_open_view_shows_what_is_recorded_after_it(open_notebook: Callable[..., Notebook]) -> None:
+    notebook = open_notebook(TRAINING.replace("range(6)", "range(2)"))
+    page = notebook.page
+    expect(page.locator(".memviz-step-label")).to_have_text("epoch 0")
+    notebook.focus_slider("step")
+    page.keyboard.press("End")
+    expect(page.locator(".memviz-step-label")).to_have_text("epoch 1")
+    settled(notebook)
+    notebook.execute("for epoch in range(2, 5):\n    cache.record_step(model, x * epoch, step=f'epoch {epoch}')")
+    thumb = page.locator(".memviz-axis-step .noUi-handle")
+    expect(thumb).to_have_attribute("aria-valuetext", "epoch 1, 2 of 5")
+    expect(thumb).to_have_attribute("aria-valuemax", "4.0")
+    expect(page.locator(".memviz-step-label")).to_have_text("epoch 1")
+    settled(notebook)
+    notebook.focus_slider("step")
+    page.keyboard.press("End")
+    expect(page.locator(".memviz-step-label")).to_have_text("epoch 4")
+    notebook.wait_painted(notebook.evaluate("cache.find('0', step=4).index"), 0)
+    newest = np.array(notebook.evaluate("cache.get('0', step=4)[0, 0].tolist()"), np.float32)
+    layer = np.array(notebook.evaluate("[cache.get('0', step=k).tolist() for k in range(5)]"), np.float32)
+    np.testing.assert_array_equal(notebook.pixels(), pixels_of(newest, *automatic(layer)))

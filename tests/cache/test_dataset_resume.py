@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import memviz_widgets as mv
 from memviz_widgets.cache import dataset as recording
+from memviz_widgets.cache.dataset_format import COMMIT_NAME, commit_bytes, read_commit, read_plan
 from memviz_widgets.cache.dataset_layers import by_channel
 from memviz_widgets.cache.dataset_loader import batches_from
 from memviz_widgets.errors import DatasetError, ForwardError, SaveError
@@ -142,6 +144,24 @@ def test_of_what_is_complete_only_the_last_batch_is_loaded_where_the_loader_can(
     record(folder, loader(data), model=counted)
     assert data.seen == [*again, *range(5 * BATCH, SAMPLES)]
     record(tmp_path / "whole.zarr", loader(data), model=counted)
+    assert files_of(folder) == files_of(tmp_path / "whole.zarr")
+
+
+def test_a_recording_begun_before_the_last_batch_was_noted_goes_on_as_it_did(tmp_path: Path, counted: Counted) -> None:
+    folder, data = tmp_path / "a.zarr", Loaded()
+    counted.eval()
+    Counted.stop_at = 5 * BATCH
+    with pytest.raises(KeyboardInterrupt):
+        record(folder, DataLoader(data, BATCH), model=counted)
+    plan, place = read_plan((folder / "zarr.json").read_bytes()), folder / COMMIT_NAME
+    commit, state = read_commit(place.read_bytes(), plan)
+    assert commit.last is not None
+    place.write_bytes(commit_bytes(replace(commit, last=None), state))
+    Counted.stop_at = -1
+    data.seen.clear()
+    record(folder, DataLoader(data, BATCH), model=counted)
+    assert data.seen == list(range(SAMPLES))
+    record(tmp_path / "whole.zarr", DataLoader(data, BATCH), model=counted)
     assert files_of(folder) == files_of(tmp_path / "whole.zarr")
 
 

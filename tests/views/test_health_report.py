@@ -17,9 +17,11 @@ from traitlets import TraitError
 import memviz_widgets as mv
 from memviz_widgets.analysis import health
 from memviz_widgets.errors import ClosedError, ForwardError, SelectionError, SourceError, UnknownOptionError
+from memviz_widgets.export.picture_parts import TablePart
 from memviz_widgets.frames.catalog import build_catalog
 from memviz_widgets.frames.health_rows import RecordPlaces, number_text
 from memviz_widgets.views.health_report import READ_ON_DEMAND
+from memviz_widgets.views.picture_boards import health_board
 
 from ..analysis.test_health_planting import at, noise, perceptron
 from ..faulty_model import DEAD, HEAD, KEY, SICK, SLOT, TWINS, Faulty, faulty_input
@@ -120,7 +122,7 @@ def test_alone_it_starts_where_to_look_first(make: Make) -> None:
     view = make(sick_perceptron(), noise(512, 16))
     selection = view.selection
     assert (selection.path, selection.channel, selection.sample) == ("2", 5, 0)
-    assert view.rows[0]["before"] == {"layer": 1, "step": 0, "call": 0, "label": "1"}
+    assert view.rows[0]["before"] == {"layer": 1, "step": 0, "call": 0, "label": "1", "when": ""}
 
 
 def test_beside_other_views_it_does_not_move_them(make: Make) -> None:
@@ -176,8 +178,25 @@ def test_a_row_says_step_and_call(make: Make) -> None:
     with torch.no_grad():
         single = mv.ActivationCache.capture(model, torch.ones(2, 4))
     view = make(single)
-    assert view.rows[0]["place"] == {"layer": 0, "step": 0, "call": 2, "label": "layer"}
+    assert view.rows[0]["place"] == {"layer": 0, "step": 0, "call": 2, "label": "layer", "when": ""}
     assert (view.selection.call, view.selection.record) == (2, 2)
+
+
+def test_a_row_says_when_by_the_label_of_the_step_or_its_number(make: Make) -> None:
+    model, lapse = nn.Sequential(nn.Linear(4, 4)), mv.ActivationCache()
+    inputs = torch.ones(2, 4), torch.full((2, 4), math.nan)
+    with torch.no_grad(), mv.record(model) as loop:
+        for x in inputs:
+            model(x)
+    with torch.no_grad():
+        for number, x in enumerate(inputs):
+            lapse.record_step(model, x, step=f"epoch {number}")
+    views = make(loop), make(lapse)
+    assert [view.rows[0]["place"]["step"] for view in views] == [1, 1]
+    assert [view.rows[0]["place"]["when"] for view in views] == ["step 1", "epoch 1"]
+    tables = [health_board(view.table).rows[0][0] for view in views]
+    assert [table.rows[0][1][0] for table in tables if isinstance(table, TablePart)] == ["0, step 1", "0, epoch 1"]
+    lapse.close()
 
 
 class Leaky(nn.Module):

@@ -6,17 +6,20 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from ipywidgets import Widget
+from PIL import Image
 from torch import nn
 
 import memviz_widgets as mv
 from memviz_widgets import zoo
 from memviz_widgets.analysis.recall import AssociativeRecall, DelayedRecall
 from memviz_widgets.errors import ClosedError, ForwardError, SelectionError, SourceError, UnknownOptionError
+from memviz_widgets.export.picture_parts import CurvesPart, TablePart
 
 from ..recall_models import Breaks, LooksBack
 from .loops import run_alone
@@ -327,3 +330,35 @@ def test_what_cannot_be_measured_is_refused_at_once() -> None:
         mv.RecallLab(3, TASK)  # type: ignore[arg-type]
     with pytest.raises(UnknownOptionError, match="no setting 'dely'"):
         mv.RecallLab(LooksBack(1), TASK, sweep="dely")
+
+
+def test_its_picture_has_the_curves_and_the_table(make_lab: Make, tmp_path: Path) -> None:
+    lab = make_lab({"four": LooksBack(4), "two": LooksBack(2)}).run(progress=False)
+    (figure,), (table,) = lab._board(held_only=False).rows
+    assert isinstance(figure, CurvesPart) and isinstance(table, TablePart)
+    assert [curve.name for curve in figure.curves] == ["four", "two"]
+    own = [(dot["value"], dot["accuracy"], dot["low"], dot["high"]) for dot in dots(lab) if dot["model"] == 1]
+    assert list(figure.curves[1].points) == own
+    assert figure.ticks == ((0.0, "0"), (2.0, "2"), (6.0, "6")) and figure.level == 1 / 8
+    half = figure.curves[0].half
+    assert half is not None and (half[0], half[1]) == (lab.curve("four").d50, (1 + 1 / 8) / 2)
+    assert [row[:2] for row in table.rows] == [
+        ((name,), (f"delay {lab.curve(name).d50_text}",)) for name in ("four", "two")
+    ]
+    picture = Image.open(lab.save_png(tmp_path / "lab.png", scale=1)).convert("RGB")
+    colors = {color for _, color in picture.getcolors(1 << 24) or []}
+    assert {(0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)} <= colors  # one colour per model
+    lab.failure("two")
+    assert lab._board(held_only=False).notes == tuple(lab.curves.failure["sentences"])
+
+
+def test_a_picture_before_anything_is_measured_and_after_closing(make_lab: Make, tmp_path: Path) -> None:
+    lab = make_lab()
+    (figure,), (table,) = lab._board(held_only=True).rows
+    assert isinstance(figure, CurvesPart) and figure.curves[0].points == () and figure.level is None
+    assert isinstance(table, TablePart) and table.rows[0][1] == ("not measured",)
+    assert lab.save_png(tmp_path / "lab.png").exists()
+    assert "image/png" in lab._repr_mimebundle_()[0]
+    lab.close()
+    with pytest.raises(ClosedError, match="this recall lab is closed; make another one to measure again"):
+        lab.save_png(tmp_path / "lab.png")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,8 +12,10 @@ from torch import nn
 
 import memviz_widgets as mv
 from memviz_widgets.errors import SelectionError
-from memviz_widgets.views import StepLabel
+from memviz_widgets.views import StepLabel, frame_store
 from memviz_widgets.views.lifecycle import widgets_below
+
+from .loops import run_alone
 
 Make = Callable[..., mv.ActivationExplorer]
 
@@ -60,16 +64,45 @@ def test_the_step_can_be_chosen_by_its_label(cache: mv.ActivationCache, make_exp
     assert selection.step == 2
 
 
-def test_another_view_brings_the_views_of_the_cache_up_to_date(
+def test_a_view_learns_of_the_steps_that_are_recorded_after_it(
     cache: mv.ActivationCache, model: nn.Module, x: torch.Tensor, make_explorer: Make
 ) -> None:
     first = make_explorer(cache)
     cache.record_step(model, x, step="end")
-    assert first.selection.extent("step") == 3
-    make_explorer(cache)
     assert first.selection.extent("step") == 4
     first.selection.step = "end"
     assert first.selection.record == cache.find("0", step="end").index
+    first.close()
+    cache.record_step(model, x, step="after")
+    assert make_explorer(cache).selection.extent("step") == 5
+
+
+def test_a_training_in_a_cell_is_shown_now_and_then_and_at_its_end(
+    cache: mv.ActivationCache, model: nn.Module, x: torch.Tensor, make_explorer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer, seen = make_explorer(cache), []
+    monkeypatch.setattr(frame_store, "LIVE_S", 3600.0)
+
+    async def cell() -> None:
+        for step in range(3, 9):
+            cache.record_step(model, x, step=f"epoch {step}")
+            seen.append(explorer.selection.extent("step"))
+            if step == 6:
+                explorer.selection.store._refreshed_s = -math.inf  # an hour later
+        await asyncio.sleep(0)
+
+    run_alone(cell())
+    assert seen == [4, 4, 4, 4, 8, 8]
+    assert explorer.selection.extent("step") == 9
+
+
+def test_an_error_of_a_view_does_not_end_the_training(
+    cache: mv.ActivationCache, model: nn.Module, x: torch.Tensor, make_explorer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explorer = make_explorer(cache)
+    monkeypatch.setattr(frame_store, "build_catalog", lambda cache: 1 / 0)
+    cache.record_step(model, x, step="end")
+    assert explorer.selection.store.problem == "ZeroDivisionError: division by zero"
 
 
 def test_a_comparison_has_the_labels_of_its_first_cache(
@@ -80,6 +113,7 @@ def test_a_comparison_has_the_labels_of_its_first_cache(
         other.record_step(model, x, step=step)
     comparison = mv.compare(cache, other)
     stores = [cursor.store for cursor in comparison._cursors]
+    cache.record_step(model, x, step="end")  # which the other one does not have
     assert [store.catalog["step_labels"] for store in stores] == [
         ["epoch 0", "epoch 1", "epoch 2"], ["0", "1", "2"], ["epoch 0", "epoch 1", "epoch 2"],
     ]  # fmt: skip

@@ -130,12 +130,13 @@ export interface Catalog {
   step_labels: string[];
 }
 
-/** Where a record is shown. ``layer``: position in ``Catalog.layers``, -1 = in none. ``step``, ``call``: of the selection. ``label``: the layer's name. */
+/** Where a record is shown. ``layer``: position in ``Catalog.layers``, -1 = in none. ``step``, ``call``: of the selection. ``label``: the layer's name. ``when``: what the step is called, or "step 3"; "" for the first of steps that have numbers only. */
 export interface HealthPlace {
   layer: number;
   step: number;
   call: number;
   label: string;
+  when: string;
 }
 
 /** One finding of the health report. ``severity``: "error", "warning" or "hint". ``axis``: the selection trait that ``places`` are positions of: channel, head or slot; "" = it names none. ``at``: other traits of the selection that it names. ``measure``: what ``value`` is, ``bound`` what it was held against, ``n`` how much was looked at, all in words. ``before``: what finished last before it, where the cause may be. */
