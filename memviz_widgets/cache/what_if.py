@@ -76,11 +76,16 @@ class WhatIfPlan:
         Raises:
             EditError: when an edit does not fit what was computed, or nothing of the kind was.
             InputError, DimsError, ForwardError: As a capture.
+            WhatIfError: when the model asks other ranks, which do not run it.
         """
+        if session.ranks is not None and session.ranks.collective:
+            raise WhatIfError(f"a what-if runs the model on this rank alone, and {session.ranks.collective}.")
         restored = nullcontext() if self._origin is None else self._origin.restored(self.model)
         try:
-            with restored:
+            with restored, capturing.without_collectives():
                 capturing.run(session, self._x, self._call)
+        except capturing.CollectiveError as error:
+            raise WhatIfError(f"a what-if runs the model on this rank alone, and {error}.") from None
         except ForwardError:
             if self.what_if.error is not None:
                 raise self.what_if.error from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .attention import QueryKey
+from .collectives import CollectiveError, without_collectives
 from .derived import Derived
 from .fingerprint import checksum, fingerprint
 from .hooks import Sink
@@ -26,6 +27,7 @@ from .what_if_prefix import Prefix
 __all__ = [
     "Candidate",
     "Change",
+    "CollectiveError",
     "Derived",
     "Edit",
     "Holder",
@@ -66,4 +68,5 @@ __all__ = [
     "tensors_of",
     "unregister_memory",
     "version_of",
+    "without_collectives",
 ]

@@ -71,7 +71,7 @@ class Following:
     def enter(self) -> None:
         """The outermost call begins in this thread."""
         self.leave()
-        self._mode = TapsMode(_Everything(), self._watch)  # type: ignore[arg-type]
+        self._mode = TapsMode(_Everything(), self._watch)
         self._thread = threading.get_ident()
         push(self._mode)
 
