@@ -60,6 +60,8 @@ class WhatIfPlan:
     ) -> None:
         changes = changes_of(cache, trace, edits)
         self.model, unchanged = _model_for(origin, model)
+        if reason := capturing.why_collective(self.model):
+            raise WhatIfError(f"a what-if runs the model on this rank alone, and {reason}.")
         is_same_input = x is None and call is None
         self._x: object
         self._x, self._call = _input_for(origin) if is_same_input else (x, call)
@@ -78,8 +80,6 @@ class WhatIfPlan:
             InputError, DimsError, ForwardError: As a capture.
             WhatIfError: when the model asks other ranks, which do not run it.
         """
-        if session.ranks is not None and session.ranks.collective:
-            raise WhatIfError(f"a what-if runs the model on this rank alone, and {session.ranks.collective}.")
         restored = nullcontext() if self._origin is None else self._origin.restored(self.model)
         try:
             with restored, capturing.without_collectives():

@@ -12,6 +12,7 @@ from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory
 from .memory_candidates import Candidate, memory_candidates, proposal_text
 from .memory_hops import hop_groups
 from .outputs import tensors_of
+from .placement import why_collective
 from .recurrent_cells import RecurrentError
 from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
@@ -68,5 +69,6 @@ __all__ = [
     "tensors_of",
     "unregister_memory",
     "version_of",
+    "why_collective",
     "without_collectives",
 ]

@@ -18,7 +18,7 @@ from .placement_following import Following, distributed_tensors, has_placement_o
 from .placement_rules import Lie, Mesh
 from .sharded_weights import groups_of
 from .tensors import STANDS_FOR
-from .trace import Modules
+from .trace import Modules, walk
 
 BATCH = "batch"
 _WRAPPERS_OF_GROUPS = ("DistributedDataParallel", "FullyShardedDataParallel")
@@ -121,6 +121,12 @@ def ranks_of(modules: Modules) -> Ranks | None:
     if distributed.get_world_size() == 1:
         return None
     return Ranks(distributed.get_rank(), modules)
+
+
+def why_collective(model: nn.Module) -> str:
+    """Why one rank cannot run a model alone; "" when it can, or is alone."""
+    ranks = ranks_of(walk(model))
+    return "" if ranks is None else ranks.collective
 
 
 def described(ranks: Ranks | None, tensor: Tensor, dims: tuple[str, ...], note: str) -> tuple[Placement | None, str]:
