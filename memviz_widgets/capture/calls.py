@@ -13,6 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
+from .trace import class_name
+
 
 class CallKeeper(Protocol):
     """Is told of calls that begin and end; see Anchors."""
@@ -50,7 +52,7 @@ class Frame:
 
     def name(self) -> tuple[str, str, int]:
         """Path, class and number of the call."""
-        return self.path, type(self.module).__name__, self.call
+        return self.path, class_name(type(self.module)), self.call
 
 
 def call_text(path: str, module_type: str, call: int) -> str:

@@ -27,8 +27,7 @@ class _Refusing(TorchDispatchMode):
         """Pass everything on but collectives."""
         if func.namespace in _NAMESPACES and "wait_tensor" not in func.__name__:
             raise CollectiveError(
-                f"the forward asks the other ranks ({func.__name__.split('.')[0].strip('_')}), and one rank cannot run "
-                "it alone"
+                f"the forward asks the other ranks ({func.__name__.split('.')[0].strip('_')}), which take no part in it"
             )
         return func(*args, **(kwargs or {}))
 
@@ -45,5 +44,5 @@ def without_collectives() -> Iterator[None]:
     if distributed is None or alone or distributed.get_world_size() == 1:
         yield
         return
-    with _Refusing():
+    with _Refusing():  # type: ignore[no-untyped-call]
         yield

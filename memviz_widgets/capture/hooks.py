@@ -32,7 +32,7 @@ from .placement import Ranks, described
 from .placement_following import waited
 from .progress import Progress
 from .tensors import NO_VALUES, look
-from .trace import Site, Trace, single_owners
+from .trace import Site, Trace, class_name, single_owners
 
 Value = Tensor | Derived
 Sink = Callable[[Draft, "Value | None"], None]
@@ -305,7 +305,7 @@ class Recorder:
         sight = look(tensor)
         dims: tuple[str, ...] = ()
         if self._guide is not None:
-            caller = type(self._frames[-1].module).__name__ if self._frames else ""
+            caller = class_name(type(self._frames[-1].module)) if self._frames else ""
             where = (frame.module, frame.path, leaf.item)
             dims = self._guide.name(*where, tensor, sight.shape, inputs, first, caller)
         lies, seen = described(self._ranks, leaf.tensor, dims, sight.note)
@@ -373,7 +373,7 @@ class Recorder:
             Draft(
                 self.count,
                 frame.path if part.path is None else part.path,
-                type(frame.module).__name__,
+                class_name(type(frame.module)),
                 frame.call,
                 part.kind,
                 item,

@@ -6,6 +6,7 @@ In: rank, number of ranks, a folder. Out: a file per case and rank, with its rec
 from __future__ import annotations
 
 import sys
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import memviz_widgets as mv
@@ -53,7 +54,12 @@ def cases(rank: int, count: int) -> Iterator[tuple[str, Callable[[], Case]]]:
         yield f"{name} ddp", ddp
         yield f"{name} fsdp", fsdp
         if count == 2:
-            yield f"{name} tp", lambda own=own: (tensor_parallel((got := own(1, 0))[0], mesh), got[1])
+
+            def heads(own: Any = own) -> Case:
+                network, x = own(1, 0)
+                return tensor_parallel(network, mesh), x
+
+            yield f"{name} tp", heads
         if square is not None:
 
             def both(own: Any = own) -> Case:
@@ -82,8 +88,7 @@ def state(model: nn.Module) -> dict[str, Any]:
     for name, value in model.named_parameters():
         local = value.to_local() if hasattr(value, "to_local") else value
         found[name] = (id(value), value.requires_grad, local.detach().clone())
-    for name, value in model.named_buffers():
-        found[name] = value.clone()
+    found.update((name, buffer.clone()) for name, buffer in model.named_buffers())
     return found
 
 
@@ -104,9 +109,10 @@ def value_of(cache: ActivationCache, record: TensorRecord) -> Tensor:
     return value if isinstance(value, Tensor) else value.load()
 
 
-def look_alone(cache: ActivationCache) -> str:
+def look_alone(cache: ActivationCache, *, last: bool = False) -> str:
     """What comes of looking at a value that is not held, while no other rank does."""
-    record = next(each for each in cache.records if each.dtype and not each.kept and each.kind == "output")
+    absent = [each for each in cache.records if each.dtype and not each.kept and each.kind == "output"]
+    record = absent[-1 if last else 0]
     try:
         cache.value(record)
     except NotKeptError as error:
@@ -128,7 +134,7 @@ def run(name: str, case: Case, rank: int, folder: Path) -> None:
     with torch.no_grad():
         model(x)  # lazy parts of FSDP and DDP are set up in the first forward
     for module in model.modules():
-        if hasattr(module, "reshard"):
+        if isinstance(module, FSDPModule):
             module.reshard()
     before, to_local = state(model), _to_local()
     cache = ActivationCache.capture(model, x)
@@ -136,10 +142,12 @@ def run(name: str, case: Case, rank: int, folder: Path) -> None:
         quiet = ActivationCache.capture(model, x)
     found: dict[str, Any] = {
         "records": [(record, value_of(quiet, record)) for record in quiet.records if record.available],
+        "store": str(folder / f"{name}.zarr"),
         "absent": {record.label: record.note for record in quiet.records if not record.available},
         "same placements": [each.placement for each in cache.records] == [each.placement for each in quiet.records],
         "given back": same(before, state(model)) and _to_local() is to_local,
     }
+    quiet.save(folder / f"{name}.zarr")
     dropped = ActivationCache.capture(model, x, budget=x.nbytes + 300)
     estimate = ActivationCache.estimate(model, x)
     found["estimate"] = [record.placement for record in estimate.records] == [each.placement for each in cache.records]
@@ -154,6 +162,45 @@ def run(name: str, case: Case, rank: int, folder: Path) -> None:
     torch.save(found, folder / f"{name} {rank}.pt")
 
 
+class Asking(nn.Module):
+    """Starts a collective by hand, which nothing about the module tells."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        distributed.all_reduce(y)
+        return y
+
+
+def others(rank: int, count: int, folder: Path) -> None:
+    """A model with a collective of its own; DDP in training, whose BatchNorm buffers are sent; a pipeline."""
+    found: dict[str, Any] = {}
+    asking, x = nn.Sequential(nn.Linear(4, 4), Asking()), torch.randn(2, 4)
+    cache = ActivationCache.capture(asking, x, budget=x.nbytes)
+    network, images = pictures()
+    trained = ActivationCache.capture(DistributedDataParallel(network.train()), images, budget=images.nbytes + 300)
+    if rank == 0:
+        found["asking"], found["trained"] = look_alone(cache, last=True), look_alone(trained, last=True)
+        found["asking what if"] = what_if_alone(cache, asking)
+    distributed.barrier()
+    found["pipeline"] = pipeline(rank, count)
+    torch.save(found, folder / f"others {rank}.pt")
+
+
+def pipeline(rank: int, count: int) -> list[tuple[str, int, Any, Any]]:
+    """What a stage of GPipe recorded: path, step, values, placement."""
+    from torch.distributed.pipelining import PipelineStage, ScheduleGPipe  # slow to import
+
+    torch.manual_seed(2)
+    layers, x = nn.ModuleDict({f"layer{number}": nn.Linear(4, 4) for number in range(count)}), torch.randn(8, 4)
+    part = nn.Sequential(OrderedDict([(f"layer{rank}", layers[f"layer{rank}"])]))
+    schedule = ScheduleGPipe(PipelineStage(part, rank, count, torch.device("cpu")), n_microbatches=4)
+    with torch.no_grad():
+        schedule.step(*([x] if rank == 0 else []))  # the first call finds out the shapes with a forward of its own
+        with mv.record(part) as cache:
+            schedule.step(*([x] if rank == 0 else []))
+    return [(record.path, record.step, cache.value(record), record.placement) for record in cache.records]
+
+
 def _to_local() -> object:
     return torch.distributed.tensor.DTensor.__dict__["to_local"]
 
@@ -164,6 +211,7 @@ def main() -> None:
     assert SAMPLES % count == 0
     for name, case in cases(rank, count):
         run(name, case(), rank, folder)
+    others(rank, count, folder)
     distributed.barrier()
     distributed.destroy_process_group()
 

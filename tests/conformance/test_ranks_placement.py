@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from memviz_widgets import ActivationCache
 from memviz_widgets.records import Placement, TensorRecord
@@ -193,7 +193,7 @@ def test_tensor_parallel_placements(found: Found) -> None:
 
     def whole(label: str) -> tuple[tuple[str, ...], tuple[int, ...]] | None:
         placement = known[label]
-        return placement and (placement.placements, placement.shape)
+        return None if placement is None else (placement.placements, placement.shape)
 
     assert whole("embed") == (("replicate",), (4, 6, 16))
     assert whole("blocks.1.attn.q") == (("shard 2",), (4, 6, 16))
@@ -241,3 +241,53 @@ def test_both_at_once(found: Found) -> None:
     assert heads == Placement((2, 2), ("dp", "tp"), (0, 1, 2, 3), ("batch", "shard 1"), ())
     norm = known["blocks.0.norm1"]
     assert norm is not None and norm.placements == ("batch", "replicate")
+
+
+@pytest.mark.parametrize(("count", "case"), EVERY)
+def test_the_opened_store_is_the_capture_of_one_process(found: Found, count: int, case: str) -> None:
+    """What all ranks saved, put together; sums in another order where batches or channels are cut."""
+    store = found(count, case)[0]["store"]
+    whole, opened = alone(case.split(maxsplit=1)[0], 1, 0), ActivationCache.open(store)
+    apart = {"cnn tp+dp": ("features", "lstm"), "cnn fsdp": ("lstm",), "cnn hsdp": ("lstm",)}.get(case, ())
+    compared = 0
+    for record in whole.records:
+        if record.path.startswith(apart) and (case == "cnn tp+dp" or record.memory):
+            continue
+        value = opened.get(record.path, record.kind, record.call, record.item or None)
+        expected = whole.get(record.path, record.kind, record.call, record.item or None)
+        torch.testing.assert_close(value, expected, rtol=0, atol=SUMS, msg=f"{record.label} of {case}")
+        compared += 1
+    assert compared >= 4
+
+
+def test_classes_are_those_of_the_user(found: Found) -> None:
+    """fully_shard puts a class of its own in front of that of a module."""
+    types = {record.path: record.module_type for record, _ in found(2, "cnn fsdp")[0]["records"]}
+    assert types["features"] == "Sequential" and types[""] == "Pictures"
+
+
+def test_a_replay_that_would_ask_other_ranks_is_refused(found: Found) -> None:
+    """Nothing about the model tells that it asks them; the collective itself is refused, and the other ranks go on."""
+    first = found(2, "others")[0]
+    assert first["asking"].startswith("NotReproducibleError") and "asks the other ranks (allreduce)" in first["asking"]
+    assert "asks the other ranks (allreduce)" in first["asking what if"]
+
+
+def test_values_under_ddp_in_training_come_back_alone(found: Found) -> None:
+    """DDP sends buffers before its forward; a replay runs a block inside of it, or is refused."""
+    trained = found(2, "others")[0]["trained"]
+    assert trained == "there" or "asks the other ranks (broadcast)" in trained
+
+
+def test_stages_of_a_pipeline_record_what_they_compute(found: Found) -> None:
+    """Each its own modules; a microbatch is a step."""
+    torch.manual_seed(2)
+    layers = [nn.Linear(4, 4) for _ in range(2)]
+    x = torch.randn(8, 4)
+    for rank, ranked in enumerate(found(2, "others")):
+        x = layers[rank](x)
+        records = [each for each in ranked["pipeline"] if each[0]]
+        assert [(path, step) for path, step, _, _ in records] == [(f"layer{rank}", step) for step in range(4)]
+        for (_, _, value, placement), part in zip(records, x.chunk(4), strict=True):
+            torch.testing.assert_close(value, part, rtol=0, atol=SUMS)
+            assert placement is None
