@@ -9,12 +9,13 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -29,55 +30,41 @@ TIMEOUT = timedelta(seconds=60)
 Case = tuple[nn.Module, Tensor]
 
 
+KINDS = {2: ("ddp", "fsdp", "tp"), 4: ("ddp", "fsdp", "tp+dp", "hsdp")}
+
+
 def cases(rank: int, count: int) -> Iterator[tuple[str, Callable[[], Case]]]:
     """Every way to run the networks on as many ranks; each made when it is its turn."""
-    mesh = init_device_mesh("cpu", (count,), mesh_dim_names=("ranks",))
+    line = init_device_mesh("cpu", (count,), mesh_dim_names=("ranks",))
     square = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp")) if count == 4 else None
     for name, make in (("transformer", transformer), ("cnn", pictures)):
-
-        def own(parts: int, part: int, make: Callable[[], Case] = make) -> Case:
-            network, x = make()
-            return network, x.chunk(parts)[part]
-
-        def ddp(own: Any = own) -> Case:
-            network, x = own(count, rank)
-            return DistributedDataParallel(network), x
-
-        def fsdp(own: Any = own) -> Case:
-            network, x = own(count, rank)
-            for part in network.children():
-                if next(part.parameters(recurse=True), None) is not None and not isinstance(part, nn.ModuleList):
-                    fully_shard(part, mesh=mesh)
-            fully_shard(network, mesh=mesh)
-            return network, x
-
-        yield f"{name} ddp", ddp
-        yield f"{name} fsdp", fsdp
-        if count == 2:
-
-            def heads(own: Any = own) -> Case:
-                network, x = own(1, 0)
-                return tensor_parallel(network, mesh), x
-
-            yield f"{name} tp", heads
-        if square is not None:
-
-            def both(own: Any = own) -> Case:
-                network, x = own(2, rank // 2)
-                tensor_parallel(network, square["tp"])
-                fully_shard(network, mesh=square["dp"])
-                return network, x
-
-            def hybrid(own: Any = own) -> Case:
-                network, x = own(count, rank)
-                fully_shard(network, mesh=square)
-                return network, x
-
-            yield f"{name} tp+dp", both
-            yield f"{name} hsdp", hybrid
+        for kind in KINDS[count]:
+            yield f"{name} {kind}", partial(spread, make, kind, rank, line, square)
     if count == 2:
-        yield "transformer sequence", lambda: (sequence_parallel((got := transformer())[0], mesh), got[1])
-        yield "transformer dtensor", lambda: (tensor_parallel((got := transformer())[0], mesh, local=False), got[1])
+        yield "transformer sequence", partial(spread, transformer, "sequence", rank, line)
+        yield "transformer dtensor", partial(spread, transformer, "dtensor", rank, line)
+
+
+def spread(make: Callable[[], Any], kind: str, rank: int, line: DeviceMesh, square: DeviceMesh | None = None) -> Case:
+    """A network over the ranks, and the samples that this one has."""
+    network, x = make()
+    samples = x.chunk(line.size())[rank]
+    if kind == "ddp":
+        return DistributedDataParallel(network), samples
+    if kind == "fsdp":
+        for part in network.children():
+            if not isinstance(part, nn.ModuleList) and list(part.parameters()):
+                fully_shard(part, mesh=line)
+        return fully_shard(network, mesh=line), samples
+    if kind == "hsdp":
+        return fully_shard(network, mesh=square), samples
+    if square is not None:
+        tensor_parallel(network, square["tp"])
+        fully_shard(network, mesh=square["dp"])
+        return network, x.chunk(2)[rank // 2]
+    if kind == "sequence":
+        return sequence_parallel(network, line), x
+    return tensor_parallel(network, line, local=kind == "tp"), x
 
 
 def state(model: nn.Module) -> dict[str, Any]:
