@@ -15,11 +15,8 @@ from torch import Tensor, nn
 import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.saving_files import FolderWriter
-from memviz_widgets.capture import hooks, recurrent_cells
+from memviz_widgets.capture import hooks
 from memviz_widgets.capture.pages import MOST_IDLE_BYTES, PAGES
-from memviz_widgets.capture.placement import Ranks
-from memviz_widgets.capture.placement_following import Following
-from memviz_widgets.capture.placement_rules import Lie, Mesh, lie_of_result
 from memviz_widgets.errors import (
     FormatError,
     MissingExtraError,
@@ -27,11 +24,11 @@ from memviz_widgets.errors import (
     NotReproducibleError,
     RecordingError,
     SaveError,
-    WhatIfError,
 )
 from memviz_widgets.views import TopExamples
 from memviz_widgets.views.lifecycle import widgets_below
 
+from . import test_limits_over_ranks as over_ranks
 from .capture.tiny_mamba import WIDTH, TinyCache, TinyMamba
 
 TABLE = Path(__file__).resolve().parent.parent / "docs/limits.md"
@@ -52,7 +49,7 @@ class Calls(nn.Module):
 
 def test_every_row_has_a_test_and_every_test_a_row() -> None:
     rows = re.findall(r"\| `(\w+)` \|$", TABLE.read_text(encoding="utf-8"), re.MULTILINE)
-    tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    tests = [name.removeprefix("test_") for name in {*globals(), *vars(over_ranks)} if name.startswith("test_")]
     assert sorted(rows) == sorted(set(tests) - {"every_row_has_a_test_and_every_test_a_row"})
 
 
@@ -401,81 +398,3 @@ def test_examples_without_a_kernel(tmp_path: Path) -> None:
     told = strip.get_state(["channel", "samples"])
     assert told == {"channel": 3, "samples": [each.sample for each in dataset.top("", 3)]}
     explorer.close()
-
-
-def ranked(monkeypatch: pytest.MonkeyPatch, collective: str = "") -> Ranks:
-    """What a process of two would know, without starting any; tests/conformance/test_ranks_placement.py has them."""
-    ranks = Ranks(1, [])
-    ranks.collective = collective
-    for module in ("run", "placement"):
-        monkeypatch.setattr(sys.modules[f"memviz_widgets.capture.{module}"], "ranks_of", lambda modules: ranks)
-    return ranks
-
-
-def test_replay_of_weights_on_several_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranked(monkeypatch, "its weights lie on several ranks (fully_shard), which must all run it together")
-    x, model = torch.ones(1, 2), nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    cache = ActivationCache.capture(model, x, budget=0)
-    assert not any(record.available for record in cache.records)
-    assert "not computed again: its weights lie on several ranks (fully_shard)" in cache.remarks[0]
-    with pytest.raises(WhatIfError, match=r"on this rank alone, and its weights lie on several ranks"):
-        ActivationCache.capture(model, x).what_if({"0": mv.edit.zero()})
-
-
-def test_replay_that_asks_other_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    torch.distributed.init_process_group("gloo", f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        model = nn.Sequential(nn.Linear(2, 2), Calls(lambda model, x: all_reduced(x)))
-        cache = ActivationCache.capture(model, torch.ones(1, 2), budget=8)
-        monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-        with pytest.raises(NotReproducibleError, match=r"asks the other ranks \(allreduce\), which take no part"):
-            cache.get("1")
-    finally:
-        monkeypatch.undo()
-        torch.distributed.destroy_process_group()
-
-
-def all_reduced(x: Tensor) -> Tensor:
-    y = x * 2
-    torch.distributed.all_reduce(y)
-    return y
-
-
-MESH = Mesh((2,), ("tp",), (0, 1))
-CUT = Lie(MESH, ("shard 2",), (1, 3, 16))
-
-
-def test_values_without_a_placement(monkeypatch: pytest.MonkeyPatch) -> None:
-    ranked(monkeypatch)._following = Following(())
-    (record,) = ActivationCache.capture(nn.Linear(2, 2), torch.ones(1, 2)).records
-    assert record.placement is None and record.note == "local shard, rank 1" and record.rank == 1
-
-
-def test_plain_weights_beside_dtensors() -> None:
-    norm, x = nn.LayerNorm(4), torch.ones(1, 3, 4)
-    weight = Following(()).lie(norm.weight)
-    assert weight is not None and not weight.certain
-    known = [(x, Lie(MESH, ("replicate",), (1, 3, 4))), (norm.weight, weight)]
-    normed = lie_of_result("layer_norm", known, (x, (4,), norm.weight), {}, norm(x))
-    assert normed == Lie(MESH, ("replicate",), (1, 3, 4), certain=False)
-
-
-def test_fused_projections_over_ranks() -> None:
-    local = torch.ones(1, 3, 8)
-    query = local.chunk(2, -1)[0]
-    assert lie_of_result("chunk", [(local, CUT)], (local, 2, -1), {}, query) is None
-    one_head = local.view(1, 3, 1, 8)
-    assert lie_of_result("view", [(local, CUT)], (local, 1, 3, 1, 8), {}, one_head) is None
-    two_heads = local.view(1, 3, 2, 4)
-    assert lie_of_result("view", [(local, CUT)], (local, 1, 3, 2, 4), {}, two_heads) == Lie(
-        MESH, ("shard 2",), (1, 3, 4, 4)
-    )
-
-
-def test_states_of_sharded_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recurrent_cells, "tensor_kind", lambda value: "dtensor")
-    cache = ActivationCache.capture(nn.LSTM(2, 2), torch.ones(3, 1, 2))
-    states = [record for record in cache.records if record.memory]
-    assert [(record.available, record.note) for record in states] == [
-        (False, "input lies on several ranks, of which this one has a part.")
-    ]
