@@ -334,6 +334,7 @@ class ActivationCache(RecordedCache):
         loop: bool,
         what_if: capturing.WhatIf | None = None,
     ) -> capturing.Session:
+        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         # With a spill folder nothing is given up, so nothing needs a replay.
         values = self._values
         holder = None if values.spills else capturing.Holder(values.hold, values.release)
@@ -364,7 +365,6 @@ class ActivationCache(RecordedCache):
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
-        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         values = self._values
         values.finish()
         self._records = values.records(on_demand=self._again.replay is not None)

@@ -382,8 +382,8 @@ def test_a_closed_cache_reads_nothing(saved: Path) -> None:
 def test_a_lost_rank_is_said_and_its_samples_are_no_values(copied: Path, single: ActivationCache) -> None:
     shutil.rmtree(copied / "ranks" / "2")
     joined = ActivationCache.open(copied)
-    assert joined.summary.endswith("recorded by 3 ranks, all on disk, rank 2 of 3 missing")
-    assert joined.remarks == ("rank 2 of 3 missing: what it recorded is not here; it saved nothing",)
+    assert joined.summary.endswith("recorded by 3 ranks, on disk, rank 2 of 3 missing")
+    assert joined.remarks == ("rank 2 of 3 missing: nothing was saved there; the records say what they lack",)
     assert joined.find("embed").note == (
         "3 ranks: batch; rank 2 of 3 missing; what rank 2 had is left out, since its size is not known"
     )
