@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import FormatError, SaveError
@@ -19,6 +20,8 @@ from .store_format_ranks import RankPart, is_ranks, read_ranks_label
 
 LEAST_LATEST_BYTES = 2**21
 """Bytes of the chunks read last that each part keeps, however many there are."""
+REQUESTS = 8
+"""Parts that are opened at once where they lie elsewhere."""
 PARTS = "ranks"
 """The folder of the parts."""
 
@@ -88,13 +91,11 @@ def open_parts(place: StorePlace, budget_bytes: int) -> tuple[dict[int, Opened],
         world_size, launch = read_ranks_label(folder_label(place))
     except (FormatError, OSError) as error:
         raise damaged(place, error) from error
-    parts = {}
-    for rank in _there(place, world_size):
-        opened = open_place(part_place(place, rank), budget_bytes)
-        opened.saved.latest_bytes = max(LEAST_LATEST_BYTES, LATEST_BYTES // world_size)
-        if opened.part is None or (opened.part.rank, opened.part.world_size) != (rank, world_size):
-            raise damaged(part_place(place, rank), f"it is not the part of rank {rank} of {world_size}")
-        parts[rank] = opened
+    ranks = _there(place, world_size)
+    # Elsewhere a request takes long and costs nothing here.
+    with ThreadPoolExecutor(1 if place.local else REQUESTS) as pool:
+        found = pool.map(lambda rank: _opened(place, rank, world_size, budget_bytes), ranks)
+        parts = {rank: opened for rank, opened in zip(ranks, found, strict=True) if opened is not None}
     if not parts:
         raise damaged(place, f"the parts of all {world_size} ranks are missing")
     other = [rank for rank, opened in parts.items() if opened.part and opened.part.launch != launch]
@@ -108,15 +109,30 @@ def open_parts(place: StorePlace, budget_bytes: int) -> tuple[dict[int, Opened],
 
 
 def _there(place: StorePlace, world_size: int) -> list[int]:
-    """Ranks whose part was saved. One listing, however many ranks there are."""
+    """Ranks of which there is a folder. One listing, however many ranks there are."""
     folder = place.inside(PARTS)
     if place.local:
         names = [each.name for each in Path(folder.root).iterdir()] if Path(folder.root).is_dir() else []
     else:
         place.files.invalidate_cache(folder.root)  # others write here
         names = [str(name).rstrip("/").rpartition("/")[2] for name in _listed(folder)]
-    ranks = sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) < world_size)
-    return [rank for rank in ranks if part_place(place, rank).inside(LABEL_NAME).exists()]
+    return sorted(set(range(world_size)) & {int(name) for name in names if name == str(_number(name))})
+
+
+def _number(name: str) -> int | None:
+    return int(name) if name.isascii() and name.isdigit() and len(name) < 9 else None
+
+
+def _opened(place: StorePlace, rank: int, world_size: int, budget_bytes: int) -> Opened | None:
+    """The part of a rank; None where it was begun and has no label."""
+    target = part_place(place, rank)
+    if not target.inside(LABEL_NAME).exists():
+        return None
+    opened = open_place(target, budget_bytes)
+    if opened.part is None or (opened.part.rank, opened.part.world_size) != (rank, world_size):
+        raise damaged(target, f"it is not the part of rank {rank} of {world_size}")
+    opened.saved.latest_bytes = max(LEAST_LATEST_BYTES, LATEST_BYTES // world_size)
+    return opened
 
 
 def _listed(folder: StorePlace) -> list[str]:
