@@ -358,7 +358,6 @@ class ActivationCache(RecordedCache):
         except GatherError as error:
             error.cache = self
             raise
-        self._gathered = True
         if ranks is not None:
             self.origin = None
             self._take_ranks(ranks)

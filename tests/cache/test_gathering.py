@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -146,13 +147,28 @@ def test_what_was_gathered_is_saved_with_the_parts_of_all(
 ) -> None:
     caches = parts(model, ids)
     gather(caches)
-    caches[0].save(tmp_path / "run.zarr")
     ranks.me.rank = 1
-    caches[1].save(tmp_path / "run.zarr")  # in the place of what rank 0 wrote for it
-    opened = ActivationCache.open(tmp_path / "run.zarr")
-    assert torch.equal(opened[""], caches[0][""]) and opened.records == caches[0].records
-    with pytest.raises(SaveError, match="exists"):
-        parts(model, ids)[1].save(tmp_path / "run.zarr")
+    caches[1].save(tmp_path / "run.zarr")
+    caches[0].save(tmp_path / "run.zarr")  # beside what rank 1 wrote
+    with pytest.raises(SaveError, match="ranks/0' exists"):
+        caches[0].save(tmp_path / "run.zarr")
+    for gone in ("", "1"):
+        if gone:
+            shutil.rmtree(tmp_path / "run.zarr" / "ranks" / gone)
+        opened = ActivationCache.open(tmp_path / "run.zarr")
+        assert torch.equal(opened[""], caches[0][""]) and opened.records == caches[0].records
+        opened.close()
+
+
+def test_what_was_gathered_in_another_launch_is_no_part(
+    model: Reader, ids: Tensor, gather: Gather, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = parts(model, ids)
+    gather(caches)
+    caches[0].save(tmp_path / "run.zarr")
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "the next one")
+    parts(model, ids)[0].save(tmp_path / "run.zarr", rank=0, world_size=2, overwrite=True)
+    assert ActivationCache.open(tmp_path / "run.zarr").summary.endswith("rank 1 of 2 missing")
 
 
 def test_a_rank_that_does_not_come(gather: Gather) -> None:
