@@ -58,7 +58,7 @@ class JoinedRanks:
         if self.missing:
             self.trace.remark(f"{self.missing}: nothing was saved there; the records say what they lack")
         self.tokens = joined_tokens(self.parts, self.records, self.trace)
-        self.image = joined_image(self.parts, self.trace)
+        self.image = joined_image(self.parts, self.records, self.trace)
         self.step_labels = max((part.step_labels for part in self.parts.values()), key=len)
         self.recorded_bytes = sum(part.index.recorded_bytes for part in self.parts.values())
         self.closed = False

@@ -366,6 +366,21 @@ def test_tokens_are_those_of_all_samples(model: Reader, ids: Tensor, tmp_path: P
     assert [row[5] for row in texts[0]] == ["0.0.5", "0.1.5", "1.0.5"]
 
 
+@pytest.mark.parametrize("lost", [None, 2, 3])
+def test_ranks_that_saw_the_same_samples_count_once(tmp_path: Path, lost: int | None) -> None:
+    place = over("batch", "shard 1", mesh=(2, 2), names=("dp", "tp"))
+    for rank in range(4):
+        if rank != lost:
+            texts, picture = [f"{rank // 2}a", f"{rank // 2}b"], torch.full((1, 3, 2, 2), rank // 2 / 2)
+            cache = ActivationCache.from_tensors(
+                {"fc": torch.ones(1, 2)}, dims="batch channel", tokens=texts, image=picture
+            )
+            placed(cache, rank, place).save(tmp_path / "run.zarr", rank=rank, world_size=4)
+    joined = ActivationCache.open(tmp_path / "run.zarr")
+    assert joined.token_texts == [[["0a", "0b"], ["1a", "1b"]]]
+    assert joined.image[:, 0, 0, 0].tolist() == [0.0, 0.5]
+
+
 def test_a_closed_cache_reads_nothing(saved: Path) -> None:
     joined = ActivationCache.open(saved)
     value = joined.value(joined.find("embed"))
