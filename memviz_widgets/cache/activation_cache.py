@@ -362,11 +362,18 @@ class ActivationCache(RecordedCache):
             self.origin = None
             self._take_ranks(ranks)
 
+    def _remark_collective(self, session: capturing.Session) -> None:
+        """Say why values that did not fit are not computed again."""
+        reason = session.ranks.collective if session.ranks is not None else ""
+        if reason and any(record.dtype and not record.available for record in self._records):
+            session.trace.remark(f"what the budget does not hold is not computed again: {reason}")
+
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what is known is final, and what no replay needs is let go."""
         values = self._values
         values.finish()
         self._records = values.records(on_demand=self._again.replay is not None)
+        self._remark_collective(session)
         self._again.settle(self._records)
         if self._again.replay is None:
             values.keep_recorded()

@@ -104,7 +104,8 @@ class RanksRecords:
         rank, record = next((each for each in group if each[1].available), group[0])
         several = len(group) > 1
         if several and record.dtype:
-            record = replace(record, note="; ".join(filter(None, (record.note, f"the same on {len(group)} ranks"))))
+            own = "" if record.note == f"local shard, rank {rank}" else record.note
+            record = replace(record, note="; ".join(filter(None, (own, f"the same on {len(group)} ranks"))))
         elif record.dtype:
             record = replace(record, note=apart_note(record.note, rank, ""))
         self._append(replace(record, rank=None if several else rank), _own_box(record, rank), group)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
@@ -64,3 +64,12 @@ def is_inside(running: FrameType) -> bool:
     while current is not None and current is not running:
         current = current.f_back
     return current is not None
+
+
+class Part(NamedTuple):
+    """Which part of which memory a tensor is; an output is of none."""
+
+    kind: str = "output"
+    memory: str = ""
+    start: int = -1
+    path: str | None = None

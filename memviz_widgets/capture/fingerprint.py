@@ -9,7 +9,7 @@ import zlib
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .tensors import plain_mode
 
@@ -22,7 +22,9 @@ _AS_NUMPY = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int
 
 def fingerprint(tensor: Tensor) -> bytes:
     """Raw bytes of about SAMPLES elements of a plain tensor, in the order of its indices, whatever its strides."""
-    if tensor.dtype in _AS_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous():
+    # Not of a weight: numpy pins the memory that it looks into, which fully_shard must be able to free.
+    is_weight = isinstance(tensor, nn.Parameter)
+    if tensor.dtype in _AS_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous() and not is_weight:
         flat = tensor.detach().view(-1).numpy()
         return flat[:: max(1, flat.size // SAMPLES)].tobytes()
     with plain_mode():
@@ -33,6 +35,7 @@ def fingerprint(tensor: Tensor) -> bytes:
         else:
             sample = tensor[_places(tuple(tensor.shape), step, tensor.device)]
         sample = sample.resolve_conj().resolve_neg().contiguous()
+        sample = sample.clone() if is_weight else sample
         return sample.view(torch.uint8).cpu().numpy().tobytes() if sample.numel() else b""
 
 
