@@ -5,7 +5,6 @@ In: the part of each rank, and records that were put together. Out: tokens and p
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..capture import Trace
 from ..records import TensorRecord
 from .opening import Opened
+from .ranks_samples import sample_groups
 
 
 def joined_tokens(parts: Mapping[int, Opened], records: Sequence[TensorRecord], trace: Trace) -> Any:
@@ -65,9 +65,7 @@ def _sample_ranks(records: Sequence[TensorRecord], parts: Mapping[int, Opened]) 
     for record in records:
         placement = record.placement
         if placement is not None and "batch" in placement.placements:
-            apart = [axis for axis, text in enumerate(placement.placements) if text == "batch"]
-            ranks = np.moveaxis(np.array(placement.ranks).reshape(placement.mesh), apart, range(len(apart)))
-            groups = ranks.reshape(math.prod(placement.mesh[axis] for axis in apart), -1).tolist()
+            groups = sample_groups(placement)
             return [next((rank for rank in group if rank in parts), None) for group in groups]
     return list(parts)
 

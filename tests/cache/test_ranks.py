@@ -286,6 +286,25 @@ def test_what_is_the_same_everywhere_is_taken_from_the_first_rank_that_has_it(tm
     assert record.nbytes == 8 and record.stats is not None and record.stats.count == 2
 
 
+@pytest.mark.parametrize("lost", [None, 2])
+def test_what_is_equal_where_the_samples_are_is_joined_like_them(tmp_path: Path, lost: int | None) -> None:
+    mesh = over("batch", "shard 1", mesh=(2, 2), names=("dp", "tp"))
+    parts: list[dict[str, Tensor] | None] = [
+        {"plain": torch.full((1, 2), float(rank // 2)), "own": torch.full((1, 2), float(rank)), "fc": torch.ones(1, 2)}
+        for rank in range(4)
+    ]
+    if lost is not None:
+        parts[lost] = None
+    path = tmp_path / "run.zarr"
+    save_tensors(parts, "batch channel", path, lambda record: mesh(record) if record.path == "fc" else None)
+    joined = ActivationCache.open(path)
+    assert joined["plain"].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert joined.find("plain").note.startswith("4 ranks: batch (dp)")
+    assert [record.item for record in joined.records if record.path == "own"] == [
+        f"rank {rank}" for rank in range(4) if rank != lost
+    ]
+
+
 # -- values of which nothing says how they lie
 
 
