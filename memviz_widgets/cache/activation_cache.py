@@ -23,6 +23,7 @@ from .foreign import records_from_attentions, records_from_tensors
 from .gathering import gathered
 from .joined_ranks import JoinedRanks
 from .joining import with_joined
+from .launch import launch_token
 from .opening import open_place
 from .prices import known_price
 from .ranks_store import is_ranks_store, open_parts
@@ -333,6 +334,7 @@ class ActivationCache(RecordedCache):
         loop: bool,
         what_if: capturing.WhatIf | None = None,
     ) -> capturing.Session:
+        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         # With a spill folder nothing is given up, so nothing needs a replay.
         values = self._values
         holder = None if values.spills else capturing.Holder(values.hold, values.release)
@@ -356,7 +358,6 @@ class ActivationCache(RecordedCache):
         except GatherError as error:
             error.cache = self
             raise
-        self._gathered = True
         if ranks is not None:
             self.origin = None
             self._take_ranks(ranks)

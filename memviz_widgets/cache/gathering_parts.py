@@ -6,6 +6,7 @@ GatherError when the other rank does not come.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,8 @@ class Line:
         try:
             yield
         except RuntimeError as error:
-            reason = str(error).partition("\n")[0].partition(". ")[0].rstrip(".")
+            # Without the place in the source of the backend, and without its advice.
+            reason = re.sub(r"^\[.*?\] *", "", str(error)).partition("\n")[0].partition(". ")[0].rstrip(".")
             raise GatherError(
                 f"rank {rank} did not take part in gathering within the timeout of the process group, or is gone "
                 f"({reason}). What this rank recorded is in .cache of this error; every rank must end the capture with "

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..capture import LazyValue, hop_groups
 from ..records import Draft, TensorRecord, TensorStats
+from .ranks_values import not_recorded
 
 Read = Callable[[int], Tensor | LazyValue]
 """The value of a record, given by its index."""
@@ -111,6 +112,7 @@ def _joined(index: int, parts: list[TensorRecord]) -> TensorRecord:
         on_demand=not kept and all(part.available for part in parts),
         note="; ".join(filter(None, notes)),
         parts=tuple(part.index for part in parts),
+        placement=None,  # of its parts, each for itself
     )
 
 
@@ -185,6 +187,19 @@ class JoinedValue:
     def load(self) -> Tensor:
         """All of it."""
         return self.read((slice(None),) * len(self.shape))
+
+    def missing(self, index: tuple[int, ...]) -> bool:
+        """Whether no rank recorded an element; -1 stands for all positions of an axis, of which one is enough."""
+        found = False
+        for place, (start, stop) in enumerate(zip(self.starts, self.starts[1:], strict=False)):
+            step = index[self.time]
+            if step < 0 or start <= step < stop:
+                inside = () if self.stacked else (min(step, step - start),)
+                wanted = [*index[: self.time], *inside, *index[self.time + 1 :]]
+                if self.single is not None:
+                    wanted.insert(self.single, 0)
+                found = found or not_recorded(self.of(self.indices[place]), tuple(wanted))
+        return found
 
     def _piece(self, place: int, index: tuple[int | slice, ...], steps: int | slice) -> Tensor:
         """What one record has of a part. Of a stacked one, without the time axis."""

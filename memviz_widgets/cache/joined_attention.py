@@ -6,6 +6,7 @@ key) over all steps, and values that are put together when they are read. What a
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ..capture import LazyValue
 from ..records import TensorRecord
+from .ranks_values import not_recorded
 
 ALL_STEPS = "all steps"
 """The item of a joined record."""
@@ -93,6 +95,7 @@ def _joined(index: int, parts: list[TensorRecord]) -> TensorRecord:
         on_demand=not kept and all(part.available for part in parts),
         note="; ".join(filter(None, dict.fromkeys(part.note for part in parts))),
         parts=tuple(part.index for part in parts),
+        placement=None,  # of its parts, each for itself
     )
 
 
@@ -134,6 +137,14 @@ class JoinedAttention:
     def load(self) -> Tensor:
         """All of it."""
         return self.read((slice(None),) * 4)
+
+    def missing(self, index: tuple[int, ...]) -> bool:
+        """Whether no rank recorded the row of an element; -1 stands for all positions of an axis."""
+        batch, head, query, _ = index
+        places = range(len(self.indices))
+        if query >= 0:
+            places = range(bisect_right(self.rows, query) - 1, bisect_right(self.rows, query))
+        return any(not_recorded(self.of(self.indices[place]), (batch, head, -1, -1)) for place in places)
 
     def _part(self, place: int, batch: int | slice, head: int | slice, rows: slice) -> Tensor:
         """Rows of one step, over all keys."""

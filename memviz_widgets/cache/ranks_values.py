@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -86,9 +87,23 @@ class RanksValue:
         return f"<RanksValue: {' x '.join(map(str, self.shape)) or 'number'}, {len(self.boxes)} parts>"
 
 
+@runtime_checkable
+class MayMiss(Protocol):
+    """A value of which a part may be missing: of several ranks, or what joins such values over time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Size per axis."""
+        ...
+
+    def missing(self, index: tuple[int, ...]) -> bool:
+        """Whether nobody recorded an element; -1 stands for all positions of an axis, of which one is enough."""
+        ...
+
+
 def not_recorded(value: object, index: tuple[int, ...]) -> bool:
     """Whether an element of a value is of a part that no rank recorded, see :meth:`RanksValue.missing`."""
-    return isinstance(value, RanksValue) and len(index) == len(value.shape) and value.missing(index)
+    return isinstance(value, MayMiss) and len(index) == len(value.shape) and value.missing(index)
 
 
 def whole_dtype(dtype: torch.dtype, *, whole: bool) -> torch.dtype:

@@ -17,7 +17,9 @@ Place = Callable[[TensorRecord], Placement | None]
 
 def placed(cache: ActivationCache, rank: int, place: Place) -> ActivationCache:
     """The cache with what a rank knows of where its values lie."""
-    cache._records = tuple(replace(record, rank=rank, placement=place(record)) for record in cache.records)
+    cache._records = tuple(
+        replace(record, rank=rank, placement=None if record.parts else place(record)) for record in cache.records
+    )
     return cache
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 
 import memviz_widgets as mv
 from memviz_widgets.cache import ActivationCache
+from memviz_widgets.cache.joined import joined_records
 from memviz_widgets.capture import LazyValue, MemoryTensor, register_memory, unregister_memory
 from memviz_widgets.errors import AdapterError, NotKeptError, UnknownRecordError
+from memviz_widgets.records import Draft, Placement, TensorRecord
 
 
 class Slots(nn.Module):
@@ -242,6 +245,26 @@ class Hops(nn.Module):
             shares = (slots @ asked[:, :, None]).squeeze(-1).softmax(-1)
             asked = asked + (shares[:, None] @ slots).squeeze(1)
         return asked
+
+
+def test_what_is_joined_over_time_lies_over_ranks_in_its_parts() -> None:
+    place = Placement((2,), ("tp",), (0, 1), ("shard 1",), (2, 8))
+    one = TensorRecord(
+        *(0, "cell", "GRUCell", 0, "hidden", "", ("batch", "channel"), (2, 4), "float32", "cpu", 32, None, True, ""),
+        memory="cell",
+        placement=place,
+        rank=0,
+    )
+    records = [replace(one, index=index, call=index) for index in range(3)]
+    drafts = [
+        Draft(
+            *(each.index, "cell", "GRUCell", each.index, "hidden", "", each.dims, each.shape, "float32", "cpu", 32, ""),
+            memory="cell",
+        )
+        for each in records
+    ]
+    (joined,) = joined_records(drafts, records)
+    assert joined.parts == (0, 1, 2) and joined.placement is None and joined.rank == 0
 
 
 def test_hops_of_a_memory_network_are_reads_over_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ from torch import Tensor, nn
 import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.opening_values import SavedValues
+from memviz_widgets.cache.ranks_values import not_recorded
 from memviz_widgets.cache.store_format_arrays import Place, StoredArray
 from memviz_widgets.errors import ClosedError, FormatError, NotKeptError
+from memviz_widgets.records import Placement, TensorRecord
 
 from .rank_parts import batch_of, over, placed, save_batches, save_tensors
 
@@ -157,6 +160,86 @@ def test_calls_of_a_loop_are_joined_over_ranks_and_time(tmp_path: Path) -> None:
     assert joined.get("", "hidden").shape == (5, 4, 5)
 
 
+def test_a_lost_rank_is_missing_in_what_is_joined_over_time(tmp_path: Path) -> None:
+    cell = nn.GRUCell(3, 5)
+    for rank in (0, 2):
+        state = torch.zeros(2, 5)
+        with mv.record(cell) as cache:
+            for _ in range(4):
+                state = cell(torch.ones(2, 3), state)
+        placed(cache, rank, batch_of(3)).save(tmp_path / "run.zarr", rank=rank, world_size=3)
+    joined = ActivationCache.open(tmp_path / "run.zarr")
+    (parts,) = joined.memories().values()
+    value = joined.value(parts[0])
+    assert parts[0].shape == (6, 4, 5) and "rank 1 of 3 missing" in parts[0].note
+    found = [sample for sample in range(6) if not_recorded(value, (sample, 3, 0))]
+    assert found == [2, 3] and torch.isnan(joined.get("", "hidden")[:, 3, 0]).nonzero().flatten().tolist() == found
+
+
+def test_a_generated_text_is_one_map_of_all_ranks(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    ids = torch.randint(3, 50, (3, 5))
+
+    def generated(rows: Tensor) -> ActivationCache:
+        cache = transformers.DynamicCache()
+        with torch.no_grad(), mv.record(language_model()) as recording:
+            for chunk in (rows[:, :3], rows[:, 3:4], rows[:, 4:]):
+                recording._session.model(chunk, past_key_values=cache, use_cache=True)
+        return recording
+
+    for rank, rows in enumerate((ids[:1], ids[1:])):
+        placed(generated(rows), rank, batch_of(2)).save(tmp_path / "run.zarr", rank=rank, world_size=2)
+    joined, single = ActivationCache.open(tmp_path / "run.zarr"), generated(ids)
+    over_time = [record for record in single.records if record.parts]
+    assert {record.kind for record in over_time} >= {"attention", "key", "value"}
+    for one in over_time:
+        many = next(
+            each
+            for each in joined.records
+            if each.parts and (each.path, each.kind, each.item) == (one.path, one.kind, one.item)
+        )
+        assert (many.dims, many.shape, many.memory) == (one.dims, one.shape, one.memory)
+        torch.testing.assert_close(whole_of(joined, many), whole_of(single, one), rtol=1e-5, atol=1e-6)
+
+
+def language_model() -> nn.Module:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    torch.manual_seed(0)
+    model: nn.Module = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=50, **sizes, **heads)).eval()
+    return model
+
+
+def whole_of(cache: ActivationCache, record: TensorRecord) -> Tensor:
+    value = cache.value(record)
+    return value if isinstance(value, Tensor) else value.load()
+
+
+class Heads(nn.Module):
+    """Attention of some heads; of two queries one key."""
+
+    def forward(self, query: Tensor, key: Tensor) -> Tensor:
+        return nn.functional.scaled_dot_product_attention(query, key, key, is_causal=True, enable_gqa=True)
+
+
+def test_heads_of_all_ranks_are_computed_where_their_query_and_key_are(tmp_path: Path) -> None:
+    query, key = torch.randn(2, 8, 5, 4), torch.randn(2, 4, 5, 4)
+    one = Placement((2,), ("tp",), (0, 1), ("shard 1",), ())
+    for rank in range(2):
+        heads, keys = slice(4 * rank, 4 * rank + 4), slice(2 * rank, 2 * rank + 2)
+        part = ActivationCache.capture(Heads(), (query[:, heads], key[:, keys]))
+        placed(part, rank, lambda record: one).save(tmp_path / "run.zarr", rank=rank, world_size=2)
+    joined, single = ActivationCache.open(tmp_path / "run.zarr"), ActivationCache.capture(Heads(), (query, key))
+    assert joined.find("", "attention").note == "2 ranks: head"
+    assert torch.equal(joined.attention(""), single.attention(""))
+    assert torch.equal(joined.attention("", head=5, batch=1), single.attention("", head=5, batch=1))
+    index = json.loads((tmp_path / "run.zarr" / "ranks" / "1" / "memviz.json").read_text())
+    weights = next(record for record in index["records"] if record["kind"] == "attention")
+    assert set(weights["value"]["arrays"]) == {"query", "key"}  # and no weights
+
+
 # -- other placements
 
 
@@ -201,6 +284,25 @@ def test_what_is_the_same_everywhere_is_taken_from_the_first_rank_that_has_it(tm
     record = ActivationCache.open(tmp_path / "run.zarr").find("fc")
     assert record.note == "3 ranks: replicate; rank 0 of 3 missing"
     assert record.nbytes == 8 and record.stats is not None and record.stats.count == 2
+
+
+@pytest.mark.parametrize("lost", [None, 2])
+def test_what_is_equal_where_the_samples_are_is_joined_like_them(tmp_path: Path, lost: int | None) -> None:
+    mesh = over("batch", "shard 1", mesh=(2, 2), names=("dp", "tp"))
+    parts: list[dict[str, Tensor] | None] = [
+        {"plain": torch.full((1, 2), float(rank // 2)), "own": torch.full((1, 2), float(rank)), "fc": torch.ones(1, 2)}
+        for rank in range(4)
+    ]
+    if lost is not None:
+        parts[lost] = None
+    path = tmp_path / "run.zarr"
+    save_tensors(parts, "batch channel", path, lambda record: mesh(record) if record.path == "fc" else None)
+    joined = ActivationCache.open(path)
+    assert joined["plain"].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert joined.find("plain").note.startswith("4 ranks: batch (dp)")
+    assert [record.item for record in joined.records if record.path == "own"] == [
+        f"rank {rank}" for rank in range(4) if rank != lost
+    ]
 
 
 # -- values of which nothing says how they lie
@@ -283,6 +385,21 @@ def test_tokens_are_those_of_all_samples(model: Reader, ids: Tensor, tmp_path: P
     assert [row[5] for row in texts[0]] == ["0.0.5", "0.1.5", "1.0.5"]
 
 
+@pytest.mark.parametrize("lost", [None, 2, 3])
+def test_ranks_that_saw_the_same_samples_count_once(tmp_path: Path, lost: int | None) -> None:
+    place = over("batch", "shard 1", mesh=(2, 2), names=("dp", "tp"))
+    for rank in range(4):
+        if rank != lost:
+            texts, picture = [f"{rank // 2}a", f"{rank // 2}b"], torch.full((1, 3, 2, 2), rank // 2 / 2)
+            cache = ActivationCache.from_tensors(
+                {"fc": torch.ones(1, 2)}, dims="batch channel", tokens=texts, image=picture
+            )
+            placed(cache, rank, place).save(tmp_path / "run.zarr", rank=rank, world_size=4)
+    joined = ActivationCache.open(tmp_path / "run.zarr")
+    assert joined.token_texts == [[["0a", "0b"], ["1a", "1b"]]]
+    assert joined.image[:, 0, 0, 0].tolist() == [0.0, 0.5]
+
+
 def test_a_closed_cache_reads_nothing(saved: Path) -> None:
     joined = ActivationCache.open(saved)
     value = joined.value(joined.find("embed"))
@@ -299,8 +416,8 @@ def test_a_closed_cache_reads_nothing(saved: Path) -> None:
 def test_a_lost_rank_is_said_and_its_samples_are_no_values(copied: Path, single: ActivationCache) -> None:
     shutil.rmtree(copied / "ranks" / "2")
     joined = ActivationCache.open(copied)
-    assert joined.summary.endswith("recorded by 3 ranks, all on disk, rank 2 of 3 missing")
-    assert joined.remarks == ("rank 2 of 3 missing: what it recorded is not here; it saved nothing",)
+    assert joined.summary.endswith("recorded by 3 ranks, on disk, rank 2 of 3 missing")
+    assert joined.remarks == ("rank 2 of 3 missing: nothing was saved there; the records say what they lack",)
     assert joined.find("embed").note == (
         "3 ranks: batch; rank 2 of 3 missing; what rank 2 had is left out, since its size is not known"
     )
