@@ -46,6 +46,7 @@ bench: python
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.memory_scrub
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.large
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.saved
+	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.scale
 	$(IN_VENV) -m tests.benchmarks.measures
 	OMP_NUM_THREADS=1 $(IN_VENV) -m tests.benchmarks.health
 

@@ -12,6 +12,7 @@ export class DetailCanvas {
   readonly el = element('canvas', 'memviz-detail');
   private drawn: Frame | null = null;
   private drawnFor = ''; // range and colours that it shows
+  private painted = 0;
 
   constructor() {
     this.el.hidden = true;
@@ -37,6 +38,7 @@ export class DetailCanvas {
     const image = context.createImageData(frame.cols, frame.rows);
     paintCodes(new Uint32Array(image.data.buffer), frame.codes, table(frame));
     context.putImageData(image, 0, 0);
-    this.el.dataset.pools = detail.pools.join(' ');
+    this.painted += 1;
+    Object.assign(this.el.dataset, { pools: detail.pools.join(' '), painted: String(this.painted) });
   }
 }

@@ -16,6 +16,7 @@ import type { DetailAnswer, DetailPart, ValueAnswer } from './cell_values';
 import { frameStoreDefaults } from './generated/traits';
 import type { FrameStoreState } from './generated/traits';
 import { memoryRecords } from './memory_place';
+import { packedCatalog, unpackCatalog } from './packed_catalog';
 import { PageCache } from './page_cache';
 import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
@@ -41,6 +42,7 @@ type KernelMessage = PageAnswer | ValueAnswer | DetailAnswer;
 export class FrameStoreModel extends StateModel<FrameStoreState> {
   static override serializers = {
     ...StateModel.serializers,
+    catalog: { deserialize: unpackCatalog, serialize: packedCatalog },
     // Called when widget state is saved; what goes out is what is held then, not what once came in.
     pages: { serialize: (_pages: unknown, store?: unknown) => (store as FrameStoreModel).savedPages() },
   };
@@ -270,8 +272,7 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   }
 
   private nextId(): number {
-    this.lastId += 1;
-    return this.lastId;
+    return ++this.lastId;
   }
 
   /** Sends a custom message; false when there is no kernel to send to. */
@@ -370,10 +371,9 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
   /** What is not here, most urgent first: under the cursors, then what views missed last, then around the cursors. */
   private wants(): PageName[] {
     const limit = this.trait('budget_bytes') / Math.max(1, this.cursors.size);
-    const maps = [...this.choices].map((choice) => planMap(this.catalog, choice, limit / 4));
-    const plans = [...maps, ...[...this.cursors].map((cursor) => planPages(this.catalog, cursor, limit))];
-    const visible = plans.flatMap((plan) => plan.visible);
-    const near = plans.flatMap((plan) => plan.near);
+    const plans = [...this.choices].map((choice) => planMap(this.catalog, choice, limit / 4));
+    plans.push(...[...this.cursors].map((cursor) => planPages(this.catalog, cursor, limit)));
+    const [visible, near] = [plans.flatMap((plan) => plan.visible), plans.flatMap((plan) => plan.near)];
     this.planned = new Set([...visible, ...near].map(pageId));
     const wanted = new Map<string, PageName>();
     for (const name of [...visible, ...this.stillMissed(), ...near]) {

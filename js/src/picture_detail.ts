@@ -11,12 +11,15 @@ import type { DetailPart } from './cell_values';
 import type { Lifetime } from './lifetime';
 import type { ShownPicture } from './shown_picture';
 
-/** Rest of the zoom before the kernel is asked. */
+/** Rest of the cursor before the kernel is asked for a part of another frame: a scrub needs its pages first. */
 export const DETAIL_AFTER_MS = 40;
 /** Most whole cells on a side; the kernel gives 1,024, and the part may begin and end within a cell. */
 const MOST_CELLS = 1022;
 /** As DETAIL_KINDS of the kernel. */
-const KINDS: readonly PageKind[] = ['frame', 'row', 'log', 'mean', 'max', 'difference'];
+const KINDS: readonly PageKind[] = [
+  'frame', 'row', 'log', 'mean', 'max', 'difference', 'rollout', 'flow',
+  'time', 'timescale', 'similarity', 'wrote', 'wrote_unit', 'reads',
+];
 
 type Ends = ArrayLike<number>;
 
@@ -82,6 +85,8 @@ export class PictureDetail {
   current: Detail | null = null;
   private frameOf = ''; // which picture `current` is a part of
   private wanted = '';
+  private question: (() => Promise<unknown>) | null = null; // the newest, that has not been asked yet
+  private asking = false;
 
   /** `changed`: another detail has come, or it is gone. */
   constructor(
@@ -99,27 +104,42 @@ export class PictureDetail {
     if (wanted === this.wanted) {
       return;
     }
+    const scrubbed = frameOf !== this.frameOf && this.frameOf !== '';
     this.wanted = wanted;
-    this.life.cancel('detail');
-    if (frameOf !== this.frameOf && this.current) {
+    this.frameOf = frameOf;
+    if (scrubbed && this.current) {
       this.current = null;
       this.changed();
     }
-    this.frameOf = frameOf;
-    if (place && part) {
-      const flat = shown.flat();
-      this.life.after('detail', DETAIL_AFTER_MS, () => this.ask(shown, place.index, flat, part, wanted));
+    const [flat, kind] = [shown.flat(), shown.pageKind];
+    this.question = place && part ? () => this.ask(shown, place.index, kind, flat, part, frameOf) : null;
+    // not before the event is over: a turn of the wheel changes one axis after the other
+    this.life.after('detail', scrubbed ? DETAIL_AFTER_MS : 0, () => this.askNewest());
+  }
+
+  /** One question at a time: the first is asked at once, and of those that come while it is open only the last. */
+  private askNewest(): void {
+    const { question } = this;
+    if (question && !this.asking && !this.life.ended) {
+      this.question = null;
+      this.asking = true;
+      question().catch(this.report).finally(() => {
+        this.asking = false;
+        this.askNewest();
+      });
     }
   }
 
-  private ask(shown: ShownPicture, record: number, flat: number, part: DetailPart, wanted: string): void {
-    shown.selection.store.askDetail(record, shown.pageKind, flat, part).then((page) => {
-      if (page && wanted === this.wanted && !this.life.ended) {
+  private ask(
+    shown: ShownPicture, record: number, kind: PageKind, flat: number, part: DetailPart, frameOf: string,
+  ): Promise<void> {
+    return shown.selection.store.askDetail(record, kind, flat, part).then((page) => {
+      if (page && frameOf === this.frameOf && !this.life.ended) { // also of where the zoom was a moment ago
         const [, rows, cols] = page.shape;
         const frame = { codes: page.data as Uint8Array, rows, cols, lo: page.lo[0], hi: page.hi[0] };
         this.current = { ...part, frame: { ...frame, top: part.rows[0], left: part.cols[0] } };
         this.changed();
       }
-    }, this.report);
+    });
   }
 }

@@ -11,18 +11,19 @@ const exporting = new WeakSet<HTMLCanvasElement>();
 /**
  * bqplot calls the hook just before it reads its own canvas, and places that image with the size of the whole figure
  * inside the plot area: so the canvas takes the size of the figure, is drawn on, and is put back when bqplot has read it
- * (in the same turn), because it would cover the figure on the page. `shown`: the picture and its box in the plot.
+ * (in the same turn), because it would cover the figure on the page. `shown`: the pictures, the lowest first, and
+ * their boxes in the plot.
  */
 export function exportPicture(
   figure: Figure,
   key: string,
   life: Lifetime,
-  shown: () => { canvas: HTMLCanvasElement; box: Box } | null,
+  shown: () => { canvas: HTMLCanvasElement; box: Box }[],
 ): void {
   figure.renderHooks[key] = life.guard(() => {
-    const picture = shown();
+    const pictures = shown();
     const target = figure.webGLCanvas;
-    if (!picture || figure.needsWebGLContext) {
+    if (pictures.length === 0 || figure.needsWebGLContext) {
       return;
     }
     if (!exporting.has(target)) {
@@ -36,7 +37,7 @@ export function exportPicture(
         target.height = height;
       });
     }
-    drawInto(target.getContext('2d'), figure, picture.canvas, picture.box);
+    pictures.forEach(({ canvas, box }) => drawInto(target.getContext('2d'), figure, canvas, box));
   });
   life.onEnd(() => delete figure.renderHooks[key]);
 }
@@ -53,6 +54,7 @@ function drawInto(context: CanvasRenderingContext2D | null, figure: Figure, canv
   context.clip();
   context.translate(box.left + (box.flipX ? box.width : 0), box.top + (box.flipY ? box.height : 0));
   context.scale(box.flipX ? -1 : 1, box.flipY ? -1 : 1);
+  context.clearRect(0, 0, box.width, box.height); // where a detail is empty, so is the picture
   context.drawImage(canvas, 0, 0, box.width, box.height);
   context.restore();
 }

@@ -42,6 +42,8 @@ export interface ReadPicture {
 
 export class PictureReader {
   private readonly readout: CellReadout;
+  private pointer: PointerEvent | null = null; // where it was last over the picture
+  private pools: [number, number] = [1, 1]; // of the grid that `readout.cell` is a cell of
 
   constructor(
     private readonly host: ReadPicture,
@@ -58,7 +60,10 @@ export class PictureReader {
     });
     // on the figure, not on the mark: a pan/zoom layer over the marks must not switch the readout off
     life.on(figure, 'pointermove', (event) => this.hover(event));
-    life.on(figure, 'pointerleave', () => this.hide());
+    life.on(figure, 'pointerleave', () => {
+      this.pointer = null;
+      this.hide();
+    });
     life.on(figure, 'click', (event) => this.clicked(this.cellUnder(event)));
     life.on(area, 'keydown', (event) => this.pressed(event));
     life.on(area, 'focus', () => this.readout.cell ?? this.readByKeyboard(this.selectedCell()));
@@ -70,6 +75,23 @@ export class PictureReader {
     if (this.readout.cell) {
       this.readout.refresh();
     }
+  }
+
+  /** The cells are others, or lie elsewhere: reads what is now where it was read. A pointer need not move for that. */
+  reread(): void {
+    const { cell } = this.readout;
+    const { picture } = this;
+    if (!picture || (!cell && !this.pointer)) {
+      return;
+    }
+    if (cell && this.readout.speaks) {
+      const [rows, cols] = this.pools;
+      const into = (at: number, before: number, now: number) => Math.floor((at * before + (before - 1) / 2) / now);
+      this.readByKeyboard({ row: into(cell.row, rows, picture.pool_rows), col: into(cell.col, cols, picture.pool_cols) });
+    } else if (this.pointer) {
+      this.hover(this.pointer);
+    }
+    this.refresh();
   }
 
   hide(): void {
@@ -188,12 +210,19 @@ export class PictureReader {
 
   private hover(event: PointerEvent): void {
     const cell = this.host.readable ? this.cellUnder(event) : null;
+    this.pointer = event;
     if (cell) {
       const host = this.host.figure.getBoundingClientRect();
+      this.notePools();
       this.readout.show(cell, { x: event.clientX - host.left, y: event.clientY - host.top });
     } else if (this.readout.cell) {
       this.readout.hide();
     }
+  }
+
+  private notePools(): void {
+    const { pool_rows = 1, pool_cols = 1 } = this.picture ?? {};
+    this.pools = [pool_rows, pool_cols];
   }
 
   private clicked(cell: Cell | null): void {
@@ -224,6 +253,7 @@ export class PictureReader {
     if (picture && this.host.readable) {
       const { top = 0, left = 0, rows = picture.rows, cols = picture.cols } = this.host.read.frame() ?? {}; // of a detail its part
       const row = Math.max(top, Math.min(top + rows - 1, cell.row));
+      this.notePools();
       this.readout.show({ row, col: Math.max(left, Math.min(left + cols - 1, cell.col)) }, null);
     }
   }

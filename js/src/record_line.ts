@@ -10,6 +10,7 @@ import { approximately, byteText, countText, shareText } from './number_text';
 import type { SelectionModel } from './selection';
 import { shownBy } from './shown_picture';
 import type { ShownPicture } from './shown_picture';
+import type { Grain } from './tensor_image_model';
 
 export const BUSY_MESSAGE = 'waiting for the kernel: what is loaded can be scrubbed';
 
@@ -18,6 +19,7 @@ export class RecordLineModel extends DrawnModel<RecordLineState> {
     ...DrawnModel.serializers,
     selection: { deserialize: unpack_models },
     choice: { deserialize: unpack_models },
+    image: { deserialize: unpack_models },
   };
 
   override defaults() {
@@ -68,13 +70,21 @@ function statsFacts(stats: StatsEntry): string[] {
   return facts;
 }
 
-/** What a pooled picture hides: "1 of 8 × 8 cells shown: largest |x|"; "" when every cell is there. */
-export function poolingNote(picture: PictureEntry | null): string {
-  if (!picture || picture.pool_rows * picture.pool_cols <= 1) {
+/**
+ * What a picture hides: "1 of 8 × 8 cells shown: largest |x|"; '' when every cell is there. Of a zoomed one what is drawn
+ * of the part that is seen.
+ */
+export function poolingNote(picture: PictureEntry | null, grain: Grain | null = null): string {
+  if (!picture) {
     return '';
   }
-  const window = [picture.pool_rows, picture.pool_cols].map(countText).join(' × ');
-  return `1 of ${window} cells shown: largest |x|`;
+  const pools = grain?.detail ?? [picture.pool_rows, picture.pool_cols];
+  const crowded = grain?.crowded ? 'the screen has fewer pixels than there are cells: each shows the largest |x| on it' : '';
+  if (pools[0] * pools[1] <= 1) {
+    return grain?.detail ? 'zoomed: every cell of this part is shown' : crowded;
+  }
+  const cells = `1 of ${pools.map(countText).join(' × ')} cells shown: largest |x|`;
+  return grain?.detail ? `zoomed: ${cells}` : [cells, crowded].filter(Boolean).join('; ');
 }
 
 export class RecordLineView extends DrawnView<RecordLineState> {
@@ -104,6 +114,7 @@ export class RecordLineView extends DrawnView<RecordLineState> {
   protected follow(): void {
     this.life.follow(this.selection, 'change place', () => this.schedule());
     this.life.follow(this.model.trait('choice'), 'chosen', () => this.schedule());
+    this.life.follow(this.model.trait('image'), 'grain', () => this.schedule());
     this.life.follow(this.selection?.store, 'pages waiting change:problem change:notice change:catalog', () => this.schedule());
   }
 
@@ -140,7 +151,7 @@ export class RecordLineView extends DrawnView<RecordLineState> {
       return notices;
     }
     const { record } = place;
-    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(shown.picture());
+    const pooling = record.message.includes('largest |x|') ? '' : poolingNote(shown.picture(), this.model.trait('image')?.grain ?? null);
     const refusal = shown.frame() === null && record.frame ? shown.refusal() : '';
     const doubt = record.message.includes(NOT_TRUSTED) ? '' : distrust(this.residual(place));
     const messages = [record.message, doubt, refusal, pooling, store.waiting ? BUSY_MESSAGE : '', ...notices];

@@ -1,7 +1,7 @@
 /**
  * TensorImage: the heatmap, a bqplot Mark that draws the selected frame through a 256-entry colour table.
  *
- * The canvas has one pixel per cell and lies between bqplot's two SVG layers; size, pan and zoom are CSS only.
+ * The canvas has one pixel per cell, as far as the screen has these, and lies between bqplot's two SVG layers; size, pan and zoom are CSS only.
  */
 
 import type { WidgetModel } from '@jupyter-widgets/base';
@@ -16,9 +16,10 @@ import { keepKeys } from './host_shortcuts';
 import { Lifetime } from './lifetime';
 import { LitStrip } from './lit_strip';
 import { approximately } from './number_text';
-import { boxOfCell, paintCodes, pictureBox } from './paint';
+import { boxOfCell, pictureBox } from './paint';
 import type { Box } from './paint';
 import { drawBands, selectedBands } from './picture_bands';
+import { PictureCanvas } from './picture_canvas';
 import { exportPicture } from './picture_export';
 import { PictureDetail, inDetail, inWhole } from './picture_detail';
 import { PictureReader } from './picture_reader';
@@ -38,17 +39,12 @@ export class TensorImage extends Mark implements ReadPicture {
   declare model: TensorImageModel;
   private life!: Lifetime;
   private holder!: HTMLDivElement;
-  private canvas!: HTMLCanvasElement;
+  private whole!: PictureCanvas;
   private notice!: HTMLDivElement;
   private reader!: PictureReader;
   private detail!: PictureDetail;
   private detailCanvas!: DetailCanvas;
-  private image: ImageData | null = null;
-  private pixels = new Uint32Array(0);
-  private painted = 0;
   private drawnBands = '';
-  private drawnFor = ''; // record, frame and colours that the canvas shows, and the page that it was drawn from
-  private drawnFrom: ArrayBufferLike | null = null;
   private shape!: FigureShape;
   private strip!: LitStrip;
 
@@ -79,6 +75,10 @@ export class TensorImage extends Mark implements ReadPicture {
     return this.model.trait('readout');
   }
 
+  private get canvas(): HTMLCanvasElement {
+    return this.whole.el;
+  }
+
   private get colors(): ColorMappingModel {
     return this.model.trait('colors');
   }
@@ -101,8 +101,7 @@ export class TensorImage extends Mark implements ReadPicture {
 
   private mount(): void {
     this.el.classList.add('memviz-mark');
-    this.canvas = element('canvas', 'memviz-image');
-    this.canvas.width = this.canvas.height = 1;
+    this.whole = new PictureCanvas();
     this.notice = element('div', 'memviz-image-notice');
     this.holder = element('div', 'memviz-image-holder');
     this.detailCanvas = new DetailCanvas();
@@ -117,7 +116,8 @@ export class TensorImage extends Mark implements ReadPicture {
     keepKeys(this.holder, this.life);
     exportPicture(this.parent, `memviz_${this.cid}`, this.life, () => {
       const box = this.box();
-      return box && this.canvas.dataset.state === 'ready' ? { canvas: this.canvas, box } : null;
+      const whole = box && this.canvas.dataset.state === 'ready' ? [{ canvas: this.canvas, box }] : [];
+      return whole.length && this.detailBox ? [...whole, { canvas: this.detailCanvas.el, box: this.detailBox }] : whole;
     });
     this.parent.el.classList.add('memviz-figure');
     this.life.onEnd(() => {
@@ -213,11 +213,16 @@ export class TensorImage extends Mark implements ReadPicture {
     moveTo(this.holder, left, top, figure.plotareaWidth, figure.plotareaHeight);
     this.holder.style.display = visible ? '' : 'none';
     this.model.fitLabels(figure.plotareaWidth, figure.plotareaHeight);
+    const { picture } = this.model;
     const box = this.box();
     if (box) {
       place(this.canvas, box);
     }
+    if (picture && this.whole.isOtherwise(picture, box)) {
+      this.schedule();
+    }
     this.placeDetail();
+    this.reader?.reread();
     this.markCells();
   }
 
@@ -230,18 +235,29 @@ export class TensorImage extends Mark implements ReadPicture {
     const ratio = window.devicePixelRatio || 1;
     const pixels = { width: width * ratio, height: height * ratio };
     this.detail.follow(this.shown, { x: x.model.domain as number[], y: y.model.domain as number[], pixels });
-    const { current } = this.detail;
-    if (current) {
-      place(this.detailCanvas.el, this.detailCanvas.boxOf(current, (v) => x.scale(v), (v) => y.scale(v)));
+    const box = this.detailBox;
+    if (box) {
+      place(this.detailCanvas.el, box);
     }
+  }
+
+  private get detailBox(): Box | null {
+    const { x, y } = this.scales;
+    const { current } = this.detail;
+    return current && this.detailCanvas.boxOf(current, (v) => x.scale(v), (v) => y.scale(v));
   }
 
   /** Another detail has come, or it is gone: its cells are others than those that were read. */
   private detailChanged(): void {
-    this.reader.hide();
-    this.model.showDetail(this.detail.current?.pools ?? null);
+    this.noteGrain();
     this.placeDetail();
+    this.reader.reread();
     this.schedule();
+  }
+
+  private noteGrain(): void {
+    const { current } = this.detail;
+    this.model.showGrain({ detail: current?.pools ?? null, crowded: !current && this.whole.crowded });
   }
 
   override update_visibility(model: WidgetModel, visible: boolean): void {
@@ -270,6 +286,7 @@ export class TensorImage extends Mark implements ReadPicture {
     if (frame) {
       this.paintFrame(place, frame);
       this.paintDetail(place, frame);
+      this.noteGrain();
       this.show('ready', '');
       this.reader.refresh();
     } else {
@@ -281,28 +298,15 @@ export class TensorImage extends Mark implements ReadPicture {
   }
 
   private paintFrame(place: Place, frame: Frame): void {
-    const context = this.canvas.getContext('2d');
-    if (!context || !frame.rows || !frame.cols) {
-      return;
-    }
-    if (this.image?.width !== frame.cols || this.image.height !== frame.rows) {
-      this.canvas.width = frame.cols;
-      this.canvas.height = frame.rows;
-      this.image = context.createImageData(frame.cols, frame.rows);
-      this.pixels = new Uint32Array(this.image.data.buffer);
-    }
+    const { shown } = this;
     const [vmin, vmax] = this.colors.range(place, frame);
-    const map = this.colors.mapName(vmin, vmax);
-    const drawnFor = [place.index, frame.codes.byteOffset, vmin, vmax, map, this.shown.pageKind].join(' ');
-    if (drawnFor === this.drawnFor && frame.codes.buffer === this.drawnFrom) {
-      return; // an answer of the kernel, say, that changed nothing
-    }
-    this.drawnFor = drawnFor;
-    this.drawnFrom = frame.codes.buffer;
-    paintCodes(this.pixels, frame.codes, this.colors.table(frame, vmin, vmax, emptyZeros(this.shown)));
-    context.putImageData(this.image, 0, 0);
-    this.painted += 1;
-    this.canvas.dataset.painted = String(this.painted);
+    const empty = emptyZeros(shown);
+    this.whole.paint(frame, this.box(), {
+      key: [place.index, vmin, vmax, this.colors.mapName(vmin, vmax), shown.pageKind].join(' '),
+      loudness: shown.pageKind === 'log' ? 'value' : 'magnitude',
+      emptyZeros: empty,
+      table: () => this.colors.table(frame, vmin, vmax, empty),
+    });
   }
 
   /** In the colours of the whole picture. */
@@ -316,8 +320,7 @@ export class TensorImage extends Mark implements ReadPicture {
   /** 'loading' leaves the old picture, dimmed by the style sheet; 'message' clears it. */
   private show(state: State, notice: string): void {
     if (state === 'message') {
-      this.canvas.getContext('2d')?.clearRect(0, 0, this.canvas.width, this.canvas.height);
-      this.drawnFor = '';
+      this.whole.clear();
       this.reader.hide();
     }
     this.canvas.dataset.state = state;

@@ -31,6 +31,15 @@ const edges = {
   serialize: (value: unknown): unknown => (value === null ? null : Array.from(value as ArrayLike<number>)),
 };
 
+/**
+ * `detail`: elements that a cell stands for in the detail that is drawn; null: the whole picture is. `crowded`: several
+ * cells fall on a pixel of the screen. Of several views the last one counts.
+ */
+export interface Grain {
+  detail: readonly [number, number] | null;
+  crowded: boolean;
+}
+
 export class TensorImageModel extends MarkModel {
   static override serializers: ISerializers = {
     ...MarkModel.serializers,
@@ -70,13 +79,18 @@ export class TensorImageModel extends MarkModel {
     }
   }
 
-  /** Elements that a cell stands for in the detail that is drawn; null: the pooled picture is. The axes say it. */
-  private declare detailPools: readonly [number, number] | null;
+  /** What is drawn, for the axes and the record line. Says 'grain' when it is another one. */
+  declare grain: Grain;
 
-  showDetail(pools: readonly [number, number] | null): void {
-    if (pools?.[0] !== this.detailPools?.[0] || pools?.[1] !== this.detailPools?.[1]) {
-      this.detailPools = pools;
-      this.labelAxes();
+  showGrain(grain: Grain): void {
+    const { detail, crowded } = this.grain;
+    const same = grain.detail?.[0] === detail?.[0] && grain.detail?.[1] === detail?.[1];
+    if (!same || grain.crowded !== crowded) {
+      this.grain = grain;
+      this.trigger('grain');
+      if (!same) {
+        this.labelAxes();
+      }
     }
   }
 
@@ -93,7 +107,7 @@ export class TensorImageModel extends MarkModel {
     super.initialize(...args);
     this.followed = [];
     this.pointed = null;
-    this.detailPools = null;
+    this.grain = { detail: null, crowded: false };
     this.plot = { width: UNKNOWN_PX, height: UNKNOWN_PX };
     this.room = {};
     this.rooms = new Map();
@@ -213,7 +227,7 @@ export class TensorImageModel extends MarkModel {
     const [cols, rows] = [picture?.full_cols ?? 1, picture?.full_rows ?? 1];
     const [colDim, rowDim] = [picture?.col_dim ?? '', picture?.row_dim ?? ''];
     const { width, height } = this.plot;
-    const [rowPool, colPool] = this.detailPools ?? [picture?.pool_rows ?? 1, picture?.pool_cols ?? 1];
+    const [rowPool, colPool] = this.grain.detail ?? [picture?.pool_rows ?? 1, picture?.pool_cols ?? 1];
     this.labelOne(this.trait('x_axis'), colDim, colPool, x?.domain ?? [], cols, width);
     const query = picture && onlyQuery(picture, this.trait('selection'));
     if (picture && this.shown.orderWords?.()) {

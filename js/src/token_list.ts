@@ -2,18 +2,22 @@
  * TokenList: texts in reading order, each with a background as strong as its weight. A listbox of DOM elements.
  *
  * In: texts, weights, the pinned position. Out: which position is looked at (hover, keyboard focus) and which is pinned
- * (click, Enter). Knows no model. A pass over 2,048 tokens touches only those whose shade changed.
+ * (click, Enter). Knows no model. Only tokens that are on the screen are shaded, and of them those whose shade changed:
+ * a text of 8,192 tokens costs what the screen costs.
  */
 
 import { shareOf } from './attention_rows';
 import type { WeightLine } from './attention_rows';
 import { element } from './drawn_view';
 import type { Lifetime } from './lifetime';
+import { SECTION_TOKENS, TokenSections } from './token_sections';
 import { breaksLine, quoted, shortText, visibleText, writingDirection } from './token_texts';
 
 const SHOWN_CHARACTERS = 60; // of one token: the rest is in its tooltip
 const LEVELS = 1000; // steps of a shade
 const TITLE_CHARACTERS = 10_000;
+/** Marks that stand above or below a letter, of which any number may: the text is then as high as it likes. */
+const STACKED = /\p{M}/u;
 
 export interface TokenListener {
   /** Another position is looked at; null: none. */
@@ -33,6 +37,8 @@ export class TokenList {
   private hovered: number | null = null;
   private focused: number | null = null;
   private pressedByPointer = false;
+  private line: WeightLine | null = null;
+  private readonly sections: TokenSections;
 
   /** `column`: one token under the other, else as a text. */
   constructor(
@@ -43,6 +49,7 @@ export class TokenList {
     this.el = element('div', 'memviz-token-list');
     this.el.setAttribute('role', 'listbox');
     this.el.setAttribute('aria-orientation', column ? 'vertical' : 'horizontal');
+    this.sections = new TokenSections(life, (section) => this.shadeSection(section));
     life.on(this.el, 'pointerover', (event) => this.hover(this.indexOf(event)));
     life.on(this.el, 'pointerleave', () => this.hover(null));
     life.on(this.el, 'pointerdown', () => (this.pressedByPointer = true));
@@ -63,11 +70,11 @@ export class TokenList {
     this.levels = new Int16Array(texts.length);
     this.empties = new Uint8Array(texts.length);
     this.tokens = texts.map((text, index) => tokenElement(text, index));
-    this.hovered = this.focused = null;
+    this.hovered = this.focused = this.line = null;
     this.pinned = -1;
     const breaks = (index: number): Node[] =>
       !this.column && breaksLine(texts[index] ?? '') ? [document.createElement('br')] : [];
-    this.el.replaceChildren(...this.tokens.flatMap((token, index) => [token, ...breaks(index)]));
+    this.el.replaceChildren(...this.sections.divide(this.tokens.map((token, index) => [token, ...breaks(index)])));
     this.el.dir = this.column ? 'ltr' : writingDirection(texts);
     this.el.setAttribute('aria-label', label);
     if (this.tokens.length) {
@@ -75,22 +82,38 @@ export class TokenList {
     }
   }
 
-  /** Backgrounds in shares of the largest; null: none. */
+  /** Backgrounds in shares of the largest; null: none. What is not on the screen has them when it is. */
   shade(line: WeightLine | null): void {
-    this.tokens.forEach((token, index) => {
-      const weight = line?.weights[index] ?? 0;
-      const level = line ? Math.round(LEVELS * shareOf(weight, line.largest)) * (weight < 0 ? -1 : 1) : 0;
-      if (level !== this.levels[index]) {
-        token.style.setProperty('--memviz-w', String(Math.abs(level) / LEVELS));
-        token.classList.toggle('memviz-token-minus', level < 0);
-        this.levels[index] = level;
+    this.line = line;
+    for (let section = 0; section * SECTION_TOKENS < this.tokens.length; section++) {
+      if (this.sections.isSeen(section)) {
+        this.shadeSection(section);
       }
-      const empty = line?.empty[index] ?? 0;
-      if (empty !== this.empties[index]) {
-        this.markEmpty(index, empty === 1);
-        this.empties[index] = empty;
-      }
-    });
+    }
+  }
+
+  private shadeSection(section: number): void {
+    const stop = Math.min(this.tokens.length, (section + 1) * SECTION_TOKENS);
+    for (let index = section * SECTION_TOKENS; index < stop; index++) {
+      this.shadeToken(index);
+    }
+  }
+
+  private shadeToken(index: number): void {
+    const { line } = this;
+    const token = this.tokens[index];
+    const weight = line?.weights[index] ?? 0;
+    const level = line ? Math.round(LEVELS * shareOf(weight, line.largest)) * (weight < 0 ? -1 : 1) : 0;
+    if (level !== this.levels[index]) {
+      token.style.setProperty('--memviz-w', String(Math.abs(level) / LEVELS));
+      token.classList.toggle('memviz-token-minus', level < 0);
+      this.levels[index] = level;
+    }
+    const empty = line?.empty[index] ?? 0;
+    if (empty !== this.empties[index]) {
+      this.markEmpty(index, empty === 1);
+      this.empties[index] = empty;
+    }
   }
 
   /** Frames the pinned position (-1: none), and makes it the one that Tab reaches. Scrolls `box`, never the page. */
@@ -233,6 +256,7 @@ function keepInView(box: HTMLElement | null, token: HTMLElement | undefined): vo
 function tokenElement(text: string | null, index: number): HTMLSpanElement {
   const shown = text === null ? String(index) : shortText(visibleText(text), SHOWN_CHARACTERS);
   const token = element('span', 'memviz-token', shown);
+  token.classList.toggle('memviz-token-stacked', STACKED.test(shown));
   token.dir = 'auto';
   token.tabIndex = -1;
   token.dataset.index = String(index);

@@ -23,8 +23,10 @@ export const TOKENS = `
   --memviz-w: 0;
   display: inline-block; box-sizing: border-box; max-width: 100%; min-width: 0.7em; margin: 0 1px; padding: 0 2px;
   border-radius: 2px; background: rgb(var(--memviz-plus) / var(--memviz-w)); color: var(--memviz-text);
-  overflow: clip; line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; text-align: center; cursor: pointer;
+  line-height: 1.45; white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: isolate; text-align: center; cursor: pointer;
 }
+/* not for each token: a thousand clips on a page cost every frame of it, of any view, some 10 ms */
+.memviz-token-stacked { overflow: clip; }
 .memviz-token-minus { background: rgb(var(--memviz-minus) / var(--memviz-w)); }
 .memviz-token[data-empty] { color: var(--memviz-muted); }
 .memviz-token[aria-selected='true'] { box-shadow: 0 0 0 2px var(--memviz-text); color: var(--memviz-text); }

@@ -1,9 +1,14 @@
-import { describe, expect, it } from 'vitest';
+import { WidgetView } from '@jupyter-widgets/base';
+import { describe, expect, it, vi } from 'vitest';
 
 import type { PictureEntry } from '../src/catalog';
+import type { DetailPart } from '../src/cell_values';
+import { Lifetime } from '../src/lifetime';
+import type { Page } from '../src/pages';
 import { codeAt } from '../src/paint';
-import { detailPart, inWhole } from '../src/picture_detail';
-import { picture } from './models';
+import { DETAIL_AFTER_MS, PictureDetail, detailPart, inWhole } from '../src/picture_detail';
+import type { ShownPicture } from '../src/shown_picture';
+import { foreign, picture } from './models';
 
 /** 8,192 x 8,192 elements in cells of 8 x 8. */
 const large = (): PictureEntry => ({
@@ -54,5 +59,69 @@ describe('a cell of a detail', () => {
   it('lies in a cell of the pooled picture', () => {
     const detail = { pools: [2, 1] as [number, number], rows: [0, 9] as [number, number], cols: [0, 9] as [number, number], frame };
     expect(inWhole({ row: 7, col: 17 }, detail, large())).toEqual({ row: 1, col: 2 });
+  });
+});
+
+describe('the questions to the kernel', () => {
+  const world = () => {
+    const asked: { part: DetailPart; flat: number; answer: (page: Page | null) => void }[] = [];
+    const askDetail = (_record: number, _kind: string, flat: number, part: DetailPart) =>
+      new Promise<Page | null>((answer) => asked.push({ part, flat, answer }));
+    let flat = 0;
+    const shown = {
+      selection: { store: { askDetail } }, pageKind: 'frame', place: () => ({ index: 0 }), picture: large, flat: () => flat,
+    } as unknown as ShownPicture;
+    const view = new WidgetView({ model: foreign({}), options: {} } as never);
+    const life = new Lifetime(view, (error) => { throw error; });
+    const changed = vi.fn();
+    const detail = new PictureDetail(life, changed, (error) => { throw error; });
+    const at = (left: number) => detail.follow(shown, zoom([left, left + 100], [0, 100]));
+    const page = { shape: [1, 101, 101], data: new Uint8Array(101 * 101), lo: [0], hi: [1] } as unknown as Page;
+    return { asked, detail, at, changed, page, scrub: () => (flat += 1) };
+  };
+  const moment = (ms = 1) => new Promise((done) => setTimeout(done, ms));
+
+  it('are one at a time, the first at once and then the newest', async () => {
+    const { asked, at, page } = world();
+    at(10);
+    at(20);
+    await moment();
+    expect(asked.map(({ part }) => part.cols[0])).toEqual([20]); // both changes were of one event
+    at(30);
+    await moment();
+    at(40);
+    await moment();
+    expect(asked.length).toBe(1);
+    asked[0].answer(page);
+    await moment();
+    expect(asked.map(({ part }) => part.cols[0])).toEqual([20, 40]);
+  });
+
+  it('have answers that are drawn while a newer part is on its way', async () => {
+    const { asked, at, page, detail, changed } = world();
+    at(10);
+    await moment();
+    at(20);
+    asked[0].answer(page);
+    await moment();
+    expect([detail.current?.cols[0], changed.mock.calls.length]).toEqual([10, 1]);
+  });
+
+  it('rest while the cursor moves, and what came of another frame is dropped', async () => {
+    const { asked, at, page, detail, scrub } = world();
+    at(10);
+    await moment();
+    asked[0].answer(page);
+    await moment();
+    scrub();
+    at(10);
+    await moment();
+    expect([detail.current, asked.length]).toEqual([null, 1]);
+    await moment(DETAIL_AFTER_MS + 10);
+    scrub();
+    at(10);
+    asked[1].answer(page);
+    await moment(DETAIL_AFTER_MS + 10);
+    expect([detail.current, asked.map(({ flat }) => flat)]).toEqual([null, [0, 1, 2]]);
   });
 });

@@ -2,7 +2,8 @@ import { describe, expect, it, vi } from 'vitest';
 
 import type { RecordEntry } from '../src/catalog';
 import { BUSY_MESSAGE, ON_DEMAND, RecordLineModel, RecordLineView, poolingNote, recordFacts } from '../src/record_line';
-import { FakeComm, catalogOf, framePage, imageRecord, listenerCount, make, picture, stats, stepped, world } from './models';
+import type { Grain } from '../src/tensor_image_model';
+import { FakeComm, catalogOf, foreign, framePage, imageRecord, listenerCount, make, picture, stats, stepped, world } from './models';
 import { nextFrame, shown, texts } from './page';
 
 const PAGES = [framePage({ record: 0, kind: 'frame', page: 0 }, [2, 2, 3])];
@@ -82,6 +83,28 @@ describe('messages', () => {
   it('tell what pooling hides', () => {
     expect(poolingNote({ ...picture([], 2, 3, 1), pool_rows: 8, pool_cols: 4 })).toBe('1 of 8 × 4 cells shown: largest |x|');
     expect([poolingNote(picture([], 2, 3, 1)), poolingNote(null)]).toEqual(['', '']);
+  });
+
+  it('tell of a zoomed picture what is drawn of it', () => {
+    const pooled = { ...picture([], 2, 3, 1), pool_rows: 8, pool_cols: 4 };
+    expect(poolingNote(pooled, { detail: [2, 1], crowded: false })).toBe('zoomed: 1 of 2 × 1 cells shown: largest |x|');
+    expect(poolingNote(pooled, { detail: [1, 1], crowded: false })).toBe('zoomed: every cell of this part is shown');
+  });
+
+  it('tell that there are more cells than pixels', () => {
+    expect(poolingNote(picture([], 2, 3, 1), { detail: null, crowded: true })).toMatch(/^the screen has fewer pixels/);
+  });
+
+  it('follow the zoom of the heatmap', async () => {
+    const record = { ...imageRecord(1, 2), frame: { ...picture([], 2, 3, 1), pool_rows: 8, pool_cols: 8 } };
+    const { selection } = world(catalogOf(record), undefined, { pages: PAGES });
+    const image = Object.assign(foreign({}), { grain: { detail: null, crowded: false } as Grain });
+    const { el } = shown(RecordLineView, make(RecordLineModel, { selection, image }));
+    expect(texts(el, '.memviz-record-message')).toEqual(['1 of 8 × 8 cells shown: largest |x|']);
+    image.grain = { detail: [1, 1], crowded: false };
+    image.trigger('grain');
+    await nextFrame();
+    expect(texts(el, '.memviz-record-message')).toEqual(['zoomed: every cell of this part is shown']);
   });
 });
 

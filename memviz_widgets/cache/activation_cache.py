@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .. import capture as capturing
 from ..errors import ForwardError, GatherError, RecordingError
-from ..records import Draft
+from ..records import Draft, TensorRecord
 from .active import refuse_active
 from .bringing_back import BringingBack
 from .budget import parse_budget
@@ -229,6 +229,9 @@ class ActivationCache(RecordedCache):
     ) -> Estimate:
         """What a capture with these arguments would cost, from one forward that keeps nothing.
 
+        Model and input may be on the meta device, where a network of any size takes no memory: the price is that of
+        the same network with values. Gates and states that a capture recovers (LSTM, GRU) have none there.
+
         Raises:
             ModelError, InputError, LayersError, DimsError: about the arguments.
             ForwardError: when the forward raised.
@@ -365,16 +368,21 @@ class ActivationCache(RecordedCache):
     def _remark_collective(self, session: capturing.Session) -> None:
         """Say why values that did not fit are not computed again."""
         reason = session.ranks.collective if session.ranks is not None else ""
-        if reason and any(record.dtype and not record.available for record in self._records):
+        if reason and self._values.kept_bytes < self._values.recorded_bytes and not self._values.spills:
             session.trace.remark(f"what the budget does not hold is not computed again: {reason}")
 
     def _settle(self, session: capturing.Session) -> None:
-        """The recording is over: what is known is final, and what no replay needs is let go."""
+        """The recording is over: what no replay needs is let go, and records are made when somebody reads them."""
+        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         values = self._values
         values.finish()
-        self._records = values.records(on_demand=self._again.replay is not None)
         self._remark_collective(session)
-        self._again.settle(self._records)
+        self._again.settle()
         if self._again.replay is None:
             values.keep_recorded()
-        self._records = with_joined(values.drafts, self._records)
+        self._settled = None
+
+    def _make_records(self) -> tuple[TensorRecord, ...]:
+        records = self._values.records(on_demand=self._again.replay is not None)
+        self._again.records = records
+        return with_joined(self._values.drafts, records)

@@ -23,6 +23,7 @@ class BringingBack:
     Attributes:
         replay: Runs parts of the recording again; None when nothing was saved for that, or nothing needs it.
         used: Whether a value was asked back.
+        records: The records of the values, in their order.
     """
 
     def __init__(self, values: ValueStore, replay: capturing.Replay | None) -> None:
@@ -30,22 +31,21 @@ class BringingBack:
         self.used = False
         self._values = values
         self._lost: dict[int, str] = {}
-        self._records: Sequence[TensorRecord] = ()
+        self.records: Sequence[TensorRecord] = ()
 
     @property
     def lost(self) -> int:
         """Number of records of which another run gave other values."""
         return len(self._lost)
 
-    def settle(self, records: Sequence[TensorRecord]) -> None:
-        """The recording is over: these are its records. Without one on demand the saved inputs are given up."""
-        self._records = records
+    def settle(self) -> None:
+        """The recording is over. When all values are held, the saved inputs are given up and the model goes."""
         if self.replay is None:
             return
-        if any(record.on_demand for record in records):
-            self.replay.settle()
-        else:
+        if self._values.complete:
             self.close()
+        else:
+            self.replay.settle()
 
     def close(self) -> None:
         """Give up the saved inputs and let the model go."""
@@ -86,7 +86,7 @@ class BringingBack:
 
     def _run(self, replay: capturing.Replay, index: int) -> None:
         """Replay one record. Those of the same block come along: who looks at one looks at its neighbours next."""
-        block = [place for place in replay.block_around(index) if place != index and self._records[place].on_demand]
+        block = [place for place in replay.block_around(index) if place != index and self.records[place].on_demand]
         beside = self._values.absent_near(index, block)
 
         def take(place: int, live: Tensor | capturing.Derived) -> bool:
@@ -94,4 +94,4 @@ class BringingBack:
                 return self._values.restore(place, live)
             return self._values.restore_beside(place, live, wanted=index)
 
-        replay.fetch(self._records[index], take, [self._records[place] for place in beside])
+        replay.fetch(self.records[index], take, [self.records[place] for place in beside])

@@ -38,6 +38,7 @@ from .dataset_format import (
     read_plan,
 )
 from .dataset_layers import Found, Options, Reduce, by_channel, check_options, outputs_of, tensors_in, weights_crc
+from .dataset_loader import batches_from
 from .dataset_shards import DatasetFolder, ShardWriter
 from .store_files import FOLDER, store_place
 
@@ -69,9 +70,10 @@ def record_dataset(
     numbers.
 
     It can be stopped: an interrupt commits what is there. The same call goes on from the last commit, which even a
-    killed process leaves (one per shard, and every 30 s). Batches that are complete are read from the loader once more,
-    to see that they are the same, and are not computed again. The result is the same, byte for byte, as that of a run
-    without a stop, if model and loader are.
+    killed process leaves (one per shard, and every 30 s). Batches that are complete are not computed again. The last of
+    them is loaded once more, to see that it is the same; all of them from a loader that begins at the front only: one
+    that is neither a list of batches nor a DataLoader over numbered samples in their order. The result is the same,
+    byte for byte, as that of a run without a stop, if model and loader are.
 
     Args:
         model: Any nn.Module. Inputs are passed to it as the loader gives them: on its device.
@@ -178,17 +180,22 @@ class _Recording:
 
     def run(self, loader: Iterable[Any], outputs: Callable[[Any], list[Found]], bar: Progress | None) -> None:
         """Take every batch that is not there yet."""
-        done, known, inputs, number = self.commit.batches, self.commit.inputs, 0, -1
+        done, inputs = self.commit.batches, 0
+        rest = None if self.commit.last is None else batches_from(loader, done - 1)
+        first = 0 if rest is None else done - 1
+        number = first - 1
+        if bar is not None:
+            bar.step(first)
         try:
-            for number, batch in enumerate(loader):  # looked at when the loader has ended
-                inputs = _inputs_crc(batch, inputs)
-                if number < done:
-                    if number == done - 1 and inputs != known:
+            for number, batch in enumerate(loader if rest is None else rest, first):  # looked at when it has ended
+                last, inputs = _inputs_crcs(batch, inputs)
+                if number == done - 1:
+                    if (inputs != self.commit.inputs) if rest is None else (last != self.commit.last):
                         raise DatasetError(_other_samples(done))
-                else:
-                    skip = self.commit.taken
-                    self._take(outputs(batch), skip, number)
-                    self.commit = replace(self.commit, batches=number + 1, taken=0, inputs=inputs)
+                    inputs = self.commit.inputs
+                elif number >= done:
+                    self._take(outputs(batch), self.commit.taken, number)
+                    self.commit = replace(self.commit, batches=number + 1, taken=0, inputs=inputs, last=last)
                     if self._full or time.monotonic() - self._committed_s > COMMIT_S:
                         self._write_commit()
                 if bar is not None:
@@ -311,10 +318,10 @@ def _text(array: ArrayPlan) -> str:
     return f"{array.path or '(model)'}: {sizes}, {str(array.dtype).removeprefix('torch.')}"
 
 
-def _inputs_crc(batch: object, crc: int) -> int:
-    for tensor in tensors_in(batch):
-        crc = zlib.crc32(checksum(tensor).to_bytes(4, "little"), crc)
-    return crc
+def _inputs_crcs(batch: object, before: int) -> tuple[int, int]:
+    """CRC-32 over the tensors of a batch, and over those of all batches; ``before``: of those before it."""
+    sums = b"".join(checksum(tensor).to_bytes(4, "little") for tensor in tensors_in(batch))
+    return zlib.crc32(sums), zlib.crc32(sums, before)
 
 
 def _other_samples(batches: int) -> str:

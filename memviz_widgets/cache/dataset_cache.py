@@ -7,6 +7,7 @@ picture needs them, statistics per channel and the samples that excite a channel
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -179,14 +180,32 @@ class _DatasetValues(SavedValues):
         self._folder = folder
         self._plan = plan
 
+    def read(self, name: str, array: StoredArray, chunks: tuple[int, ...], spans: tuple[slice, ...]) -> Tensor:
+        """As of a saved capture; of many samples, what lies side by side is read at once and not kept."""
+        span, together = spans[0], chunks[0]
+        first, stop = span.start // together, -(-span.stop // together)
+        if self.closed or stop - first <= 1:
+            return super().read(name, array, chunks, spans)
+        whole = torch.empty([each.stop - each.start for each in spans], dtype=INTEGERS[array.dtype.itemsize])
+        for number, chunk in self._chunks(array, first, stop):
+            begin, end = max(span.start, number * together), min(span.stop, (number + 1) * together)
+            source = chunk[begin - number * together : end - number * together]
+            inside = (slice(None), *spans[1:])
+            whole[begin - span.start : end - span.start] = source[inside]
+        return whole
+
     def _read_chunk(self, array: StoredArray, place: Place) -> Tensor:
+        return next(self._chunks(array, place[0], place[0] + 1))[1]
+
+    def _chunks(self, array: StoredArray, first: int, stop: int) -> Iterator[tuple[int, Tensor]]:
         plan = self._plan.arrays[array.number]
+        kind = f"<i{array.dtype.itemsize}" if array.dtype.itemsize > 1 else "u1"
         try:
-            data = bytearray(self._folder.chunk(self._plan, plan, place[0]))
+            for number, data in self._folder.chunks(self._plan, plan, first, stop):
+                integers = torch.from_numpy(np.frombuffer(bytearray(data), kind))
+                yield number, integers.view(INTEGERS[array.dtype.itemsize]).reshape(array.chunks)
         except FormatError as error:
             raise damaged(self.place, error) from error
-        integers = np.frombuffer(data, f"<i{array.dtype.itemsize}" if array.dtype.itemsize > 1 else "u1")
-        return torch.from_numpy(integers).view(INTEGERS[array.dtype.itemsize]).reshape(array.chunks)
 
 
 class _NoFiles:

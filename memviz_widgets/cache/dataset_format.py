@@ -146,6 +146,7 @@ class Commit:
         taken: Samples of the next batch that are written too.
         inputs: CRC-32 over the tensors of those batches.
         complete: Whether the loader has ended.
+        last: CRC-32 over the tensors of the last of those batches; None when that is not known.
     """
 
     samples: int = 0
@@ -153,6 +154,7 @@ class Commit:
     taken: int = 0
     inputs: int = 0
     complete: bool = False
+    last: int | None = None
 
 
 def group_json(plan: DatasetPlan) -> bytes:
@@ -245,6 +247,8 @@ def commit_bytes(commit: Commit, state: Mapping[str, Array]) -> bytes:
         stop += len(data)
     data = b"".join(parts)
     said = {name: getattr(commit, name) for name in ("samples", "batches", "taken", "inputs", "complete")}
+    if commit.last is not None:
+        said["last"] = commit.last
     header["__metadata__"] = {"commit": json.dumps(said), "crc32": f"{zlib.crc32(data):08x}"}
     text = json.dumps(header, separators=(",", ":")).encode("ascii")
     text += b" " * (-len(text) % 8)
@@ -264,7 +268,8 @@ def read_commit(data: bytes, plan: DatasetPlan) -> tuple[Commit, dict[str, Array
         raise FormatError(f"the checksum of {COMMIT_NAME} does not fit: the file is damaged")
     fields = parsed(beside.text("commit").encode(), COMMIT_NAME)
     whole = {name: fields.whole(name) for name in ("samples", "batches", "taken", "inputs")}
-    commit = Commit(**whole, complete=fields.truth("complete"))
+    last = fields.whole("last") if fields.has("last") else None
+    commit = Commit(**whole, complete=fields.truth("complete"), last=last)
     state: dict[str, Array] = {}
     for name, shape in state_shapes(plan).items():
         entry = header.inner(name)

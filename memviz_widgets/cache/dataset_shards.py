@@ -24,6 +24,8 @@ MOST_PLAN_BYTES = 64 * MOST_LABEL_BYTES
 MOST_COMMIT_BYTES = 1 << 32
 WRITE_BYTES = 1 << 20
 """Bytes that are written at once: chunks and their sums are small."""
+READ_BYTES = 1 << 23
+"""Bytes that are read at once of chunks side by side: on a remote file system each read is a request."""
 
 Rows = npt.NDArray[np.uint8]
 
@@ -66,22 +68,31 @@ class DatasetFolder:
         except FileNotFoundError:
             return None
 
-    def chunk(self, plan: DatasetPlan, array: ArrayPlan, number: int) -> bytes:
-        """A chunk of an array, checked.
+    def chunks(self, plan: DatasetPlan, array: ArrayPlan, first: int, stop: int) -> Iterator[tuple[int, memoryview]]:
+        """Chunks of an array with their numbers, checked; those side by side in a shard come with one read.
 
         Raises:
-            FormatError: when it is missing, cut off or damaged.
+            FormatError: when one is missing, cut off or damaged.
         """
+        stride = array.chunk_bytes + SUM_BYTES
         per_shard = plan.shard_samples // array.together
-        name = shard_name(array, number // per_shard)
-        start = number % per_shard * (array.chunk_bytes + SUM_BYTES)
-        try:
-            data = self.place.read(name, array.chunk_bytes + SUM_BYTES, start)
-        except OSError as error:
-            raise FormatError(f"{name!r} cannot be read ({error})") from error
-        if len(data) != array.chunk_bytes + SUM_BYTES:
+        while first < stop:
+            within = first % per_shard
+            count = min(stop - first, per_shard - within, max(1, READ_BYTES // stride))
+            name = shard_name(array, first // per_shard)
+            try:
+                data = memoryview(self.place.read(name, count * stride, within * stride))
+            except OSError as error:
+                raise FormatError(f"{name!r} cannot be read ({error})") from error
+            for at in range(count):
+                yield first + at, self._checked(data[at * stride : (at + 1) * stride], stride, first + at, name)
+            first += count
+
+    def _checked(self, data: memoryview, nbytes: int, number: int, name: str) -> memoryview:
+        """A chunk without its checksum."""
+        if len(data) != nbytes:
             raise FormatError(f"{name!r} is cut off: chunk {number} has {len(data)} bytes")
-        if self.crc32c.value(data[:-SUM_BYTES]) != int.from_bytes(data[-SUM_BYTES:], "little"):
+        if self.crc32c.value(bytes(data[:-SUM_BYTES])) != int.from_bytes(data[-SUM_BYTES:], "little"):
             raise FormatError(f"the checksum of chunk {number} in {name!r} does not fit: the file is damaged")
         return data[:-SUM_BYTES]
 
@@ -102,10 +113,10 @@ class ShardWriter:
         # Filled, not empty: all its memory is taken now, and a machine that lacks it says so now.
         self._rows: list[Rows] = [np.full((plan.shard_samples, each.sample_bytes), 0, np.uint8) for each in plan.arrays]
         for array, rows in zip(plan.arrays, self._rows, strict=True):
-            for at in range(0, self.filled, array.together):
-                number = (self._shard * plan.shard_samples + at) // array.together
-                chunk = np.frombuffer(folder.chunk(plan, array, number), np.uint8)
-                rows[at : at + array.together] = chunk.reshape(array.together, -1)
+            first = self._shard * plan.shard_samples // array.together
+            for number, data in folder.chunks(plan, array, first, first - (-self.filled // array.together)):
+                at = (number - first) * array.together
+                rows[at : at + array.together] = np.frombuffer(data, np.uint8).reshape(array.together, -1)
 
     @property
     def room(self) -> int:

@@ -92,6 +92,8 @@ def estimate(
     """Run the model once and add up what a capture would cost. See ``ActivationCache.estimate``."""
     tally = _Tally()
     holder = capturing.Holder(tally.hold, lambda held: None)
-    session = capturing.Session(model, tally, layers=layers, dims=dims, trace=capturing.Trace(), holder=holder)
+    session = capturing.Session(
+        model, tally, layers=layers, dims=dims, trace=capturing.Trace(), holder=holder, priced=True
+    )
     capturing.run(session, x, call)
     return Estimate(sum(tally.costs), tally.input_bytes, tuple(tally.records), tuple(tally.costs))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..capture import Derived, LazyValue
+from ..capture import Derived, LazyValue, Sums
 from ..records import TensorStats
 from .spill import SpilledValue
 
@@ -22,6 +22,8 @@ class Value:
     ``mark``: sampled elements, made when the copy is given up or was never made. ``checksum``: of all elements, for an
     inference tensor that was never copied. ``pins``: saved inputs that are this value, which is then not given up.
     ``spilled``: its copy on disk. ``recovered``: it can be computed again from values that are held.
+    On an accelerator ``mark`` are samples and ``sums`` become the statistics, both when the records are made;
+    ``code``: a number of all elements there, in place of the checksum.
     """
 
     nbytes: int
@@ -29,8 +31,10 @@ class Value:
     stats: TensorStats | None = None
     tensor: Tensor | None = None
     note: str = ""
-    mark: bytes | None = None
+    mark: bytes | Tensor | None = None
     checksum: int | None = None
+    sums: Sums | None = None
+    code: Tensor | None = None
     pins: int = 0
     recorded: bool = False
     looked_at: bool = False

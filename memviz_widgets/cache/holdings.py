@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-from ..capture import tensor_stats
+from ..capture import device_sums, tensor_stats
 from .held import Value
 from .live_values import mark_of
 
@@ -96,8 +96,9 @@ class Holdings:
             self.nbytes -= value.nbytes
         if not value.recovered and value.mark is None:
             value.mark = mark_of(value.tensor)
-        if value.looked_at and value.stats is None and not value.note:
-            value.stats = tensor_stats(value.tensor)
+        if value.looked_at and value.stats is None and value.sums is None and not value.note:
+            value.sums = device_sums(value.tensor)
+            value.stats = tensor_stats(value.tensor) if value.sums is None else None
         value.tensor = None
 
     def count(self) -> None:

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..capture import TensorMap, checksum, fingerprint, same_bits, tensor_kind, version_of
+from ..capture import (
+    TensorMap,
+    checksum,
+    code_later,
+    fingerprint,
+    on_host,
+    plain_mode,
+    read_samples,
+    same_bits,
+    same_bits_later,
+    samples,
+    tensor_kind,
+    version_of,
+)
 from .held import Value
 
 
@@ -17,6 +30,7 @@ class LiveValues:
     def __init__(self) -> None:
         self._alive: TensorMap[tuple[int | None, Value]] = TensorMap()
         """The version that a live tensor had when a value was taken from it, and the value."""
+        self._doubt: Tensor | None = None
 
     def put(self, live: Tensor, value: Value) -> None:
         """This value was taken from this tensor now."""
@@ -26,12 +40,17 @@ class LiveValues:
         """The value already taken from this very tensor, if nothing was written to it since.
 
         The version counter misses writes through ``.data``, numpy and foreign kernels, so sampled numbers are compared.
+        On an accelerator the answer of that comparison is there later: see :meth:`doubt`.
         """
         version, value = self._alive.get(live) or (None, None)
+        self._doubt = None
         if value is None or version != version_of(live):
             return None
         if tensor_kind(live) != "dense":
             return value
+        if not on_host(live):
+            self._doubt = _unchanged_later(live, version, value)
+            return value if self._doubt is not None else None
         if version is None:  # an inference tensor: only a full look can tell
             if value.tensor is not None:
                 return value if same_bits(live, value.tensor) else None
@@ -40,16 +59,54 @@ class LiveValues:
             value.mark = mark_of(value.tensor)
         return value if mark_of(live) == value.mark else None
 
+    def doubt(self) -> Tensor | None:
+        """Of the value that was known last: whether it is right after all, a bool on its device; None if it is."""
+        doubt, self._doubt = self._doubt, None
+        return doubt
+
     def clear(self) -> None:
         """Forget all."""
         self._alive.clear()
+        self._doubt = None
 
 
-def mark_of(tensor: Tensor | None) -> bytes | None:
+def mark_of(tensor: Tensor | None) -> bytes | Tensor | None:
     """Sampled elements that tell a value from another one; None where there are none."""
     if tensor is None:
         return None
     try:
-        return fingerprint(tensor)
+        return fingerprint(tensor) if on_host(tensor) else samples(tensor)
     except (RuntimeError, NotImplementedError, TypeError):  # a dtype that cannot be sampled
         return None
+
+
+def mark_bytes(tensor: Tensor) -> bytes | None:
+    """What a mark of this tensor is once it was read."""
+    mark = mark_of(tensor)
+    return read_samples([mark])[0] if isinstance(mark, Tensor) else mark
+
+
+def code_of(live: Tensor) -> Tensor | None:
+    """A number of all elements, on the device; None where there is none."""
+    try:
+        return code_later(live)
+    except (RuntimeError, NotImplementedError, TypeError):
+        return None
+
+
+def _unchanged_later(live: Tensor, version: int | None, value: Value) -> Tensor | None:
+    """Whether a tensor on an accelerator still holds a value, as a bool there; None where that cannot be asked."""
+    if version is None:  # an inference tensor: only a full look can tell
+        if value.tensor is not None:
+            return same_bits_later(live, value.tensor)
+        return _equal(None if value.code is None else code_of(live), value.code)
+    if value.mark is None:
+        value.mark = mark_of(value.tensor)
+    return _equal(mark_of(live), value.mark)
+
+
+def _equal(one: bytes | Tensor | None, other: bytes | Tensor | None) -> Tensor | None:
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return None
+    with plain_mode():
+        return (one == other).all()

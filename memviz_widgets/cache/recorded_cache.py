@@ -43,7 +43,7 @@ class RecordedCache:
     ) -> None:
         budget_bytes = parse_budget(budget)
         self._values = ValueStore(budget_bytes, None if spill is None else Spill(spill))
-        self._records: tuple[TensorRecord, ...] = ()
+        self._settled: tuple[TensorRecord, ...] | None = ()
         self._trace = capturing.Trace()
         self._again = BringingBack(self._values, None)
         self._closed = False
@@ -52,6 +52,21 @@ class RecordedCache:
         self._ranks: JoinedRanks | None = None
         self.tokens = tokens
         self.image = image
+
+    @property
+    def _records(self) -> tuple[TensorRecord, ...]:
+        """The records. Those of a recording are made when they are first read, since that reads every value held."""
+        if self._settled is None:
+            self._settled = self._make_records()
+        return self._settled
+
+    @_records.setter
+    def _records(self, records: tuple[TensorRecord, ...]) -> None:
+        self._settled = records
+
+    def _make_records(self) -> tuple[TensorRecord, ...]:
+        """The records of a recording that has ended."""
+        return ()
 
     @property
     def records(self) -> tuple[TensorRecord, ...]:
@@ -345,6 +360,7 @@ class RecordedCache:
 
     def close(self) -> None:
         """Free all values and let the model go. Records stay readable; asking for a value raises ClosedError."""
+        _ = self._records  # the statistics of what is held
         self._again.close()
         self._values.clear()
         if self._ranks is not None:

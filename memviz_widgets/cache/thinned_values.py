@@ -76,7 +76,7 @@ class ThinnedValues(ValueStore):
         for series, steps in self._series.items():
             self._bytes[series] -= sum(value.nbytes for value in steps.pop(self._step, ()))
         self._lost = {index for index in self._lost if index < first}
-        self._unmeasured.clear()
+        self._measuring.clear()
         self.finish()
 
     def price(self, record: TensorRecord | Draft) -> str:

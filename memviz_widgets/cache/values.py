@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..capture import (
@@ -22,6 +21,8 @@ from ..capture import (
     dense_tensor,
     held_nbytes,
     look,
+    on_host,
+    read_samples,
     snapshot,
     tensor_kind,
     tensor_stats,
@@ -31,15 +32,14 @@ from ..records import Draft, TensorRecord
 from .budget import budget_text, format_bytes
 from .held import Entry, Value
 from .holdings import Holdings
-from .live_values import LiveValues, mark_of
+from .live_values import LiveValues, code_of, mark_bytes, mark_of
+from .measuring import Measuring
 from .opening_values import SavedValues
 from .recovered import Recoveries
 from .spill import Spill
 from .stored_attention import StoredAttention
 from .verify import same_stats
 
-MEASURED_LATER = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
-"""Dtypes of which statistics are certain to exist; of others it is known at once whether they have any."""
 BESIDE_SHARE = 4
 """Values that come back together with the one that is looked at take at most one part in this many of the budget."""
 RESULT_SHARE = 4
@@ -67,7 +67,7 @@ class ValueStore:
         self._entries: dict[int, Entry] = {}
         self._alive = LiveValues()
         self._held = Holdings(budget_bytes)
-        self._unmeasured: list[Value] = []
+        self._measuring = Measuring(self._held)
         self._result_bytes = 0
         self._given: tuple[Any, dict[str, Value]] = (None, {})
         """The tensors of the call that was recorded last, and what was taken from them."""
@@ -132,6 +132,8 @@ class ValueStore:
 
         ``outermost``: it is an input of the whole call, without which nothing comes back: it may take all the room.
         """
+        if live.device.type == "meta":
+            return None
         share = self.budget_bytes if outermost else self.budget_bytes // ANCHOR_SHARE
         value = self._alive.known(live)
         if value is None or value.tensor is None:
@@ -161,6 +163,8 @@ class ValueStore:
 
     def _part(self, live: Tensor, draft: Draft, *, measure: bool) -> Value:
         value = self._alive.known(live)
+        if (doubt := self._alive.doubt()) is not None and value is not None:
+            self._measuring.doubt(draft.index, value, doubt)
         if value is None:
             value = self._take(live, draft)
         elif value.tensor is None and value.dense and self._displaces(draft, value.nbytes):
@@ -168,13 +172,8 @@ class ValueStore:
         if not value.recorded:
             self.recorded_bytes += value.nbytes
             value.recorded = True
-        if measure and not value.looked_at:
-            value.looked_at = True
-            # A copy can be measured later, in a loop over all copies, which takes half the time.
-            if value.dense and value.tensor is not None and value.tensor.dtype in MEASURED_LATER:
-                self._unmeasured.append(value)
-            else:
-                self._measure(value, live)
+        if measure:
+            self._measuring.take(value, live)
         return value
 
     def _take(self, live: Tensor, draft: Draft) -> Value:
@@ -188,14 +187,15 @@ class ValueStore:
                 self._held.put(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
-        elif self.spill is not None:
+        else:
+            value.mark = mark_of(live) if value.dense else None  # by which it is known again under another name
+            if value.dense and live.is_inference():
+                value.checksum, value.code = (checksum(live), None) if on_host(live) else (None, code_of(live))
             try:
-                value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
+                if self.spill is not None:
+                    value.spilled = self.spill.write(id(value), dense_tensor(live, kind), draft.dims)
             except SpillError as error:
                 value.note = str(error)
-        else:
-            value.mark = mark_of(live) if value.dense else None
-            value.checksum = checksum(live) if value.dense and live.is_inference() else None
         self._alive.put(live, value)
         return value
 
@@ -214,32 +214,22 @@ class ValueStore:
             return 0
         return max(0, self.budget_bytes // ANCHOR_SHARE - self.pinned_bytes)
 
-    def _measure(self, value: Value, live: Tensor) -> None:
-        """Statistics of a value. Of the copy if there is one, since it is contiguous, but not of a stand-in."""
-        source = value.tensor if value.tensor is not None and value.dense else live
-        try:
-            value.stats = tensor_stats(source)
-        except (RuntimeError, NotImplementedError, TypeError) as error:
-            dtype = str(live.dtype).removeprefix("torch.")
-            value.note = f"no arithmetic for {dtype} in this torch, shape only ({error})"
-            self._held.give_up(value)
-
     def keep_recorded(self) -> None:
         """Nothing can be computed again: from now on only recovered values make room for others."""
         self._held.replaceable = False
 
     def finish(self) -> None:
-        """The recording is over: live tensors are forgotten, and copies are measured."""
+        """The recording is over: live tensors are forgotten."""
         self._alive.clear()
         self._given = None, {}
         self._held.count()
-        for value in self._unmeasured:
-            if value.tensor is not None and value.stats is None:
-                self._measure(value, value.tensor)
-        self._unmeasured.clear()
 
     def records(self, *, on_demand: bool, start: int = 0) -> tuple[TensorRecord, ...]:
-        """The records of all drafts from a position on; ``on_demand``: whether what is not held can be had again."""
+        """The records of all drafts from a position on; ``on_demand``: whether what is not held can be had again.
+
+        This measures the copies that are held, which takes as long as reading them.
+        """
+        self._measuring.finish(self._entries)
         return tuple(self._settled(draft, on_demand) for draft in self._drafts[start:])
 
     def _settled(self, draft: Draft, on_demand: bool) -> TensorRecord:
@@ -266,6 +256,11 @@ class ValueStore:
         else:
             why = f"its {size} would bring the values held over the budget of {budget}"
         return f"not kept: {why}. Capture with budget={everything!r} to keep all, or {layer} for this one."
+
+    @property
+    def complete(self) -> bool:
+        """Whether the values of all records are held, as far as they can be."""
+        return all(entry.held or any(part.note for part in entry.parts.values()) for entry in self._entries.values())
 
     # -- afterwards
 
@@ -380,7 +375,8 @@ class ValueStore:
         """Whether a tensor of a replay is the recorded value: statistics and sampled elements agree."""
         if held_nbytes(live, look(live)) != part.nbytes:
             return False
-        if part.mark is not None and mark_of(dense_tensor(live, tensor_kind(live))) != part.mark:
+        mark = read_samples([part.mark])[0] if isinstance(part.mark, Tensor) else part.mark
+        if mark is not None and mark_bytes(dense_tensor(live, tensor_kind(live))) != mark:
             return False
         return part.stats is None or same_stats(part.stats, tensor_stats(live))
 
@@ -389,7 +385,7 @@ class ValueStore:
         self._held.clear()
         self._entries.clear()
         self._alive.clear()
-        self._unmeasured.clear()
+        self._measuring.clear()
         self.recoveries.clear()
         self.pinned_bytes = 0
         for files in (self.spill, self.saved):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from .attention import QueryKey
 from .collectives import CollectiveError, without_collectives
 from .derived import Derived
-from .fingerprint import checksum, fingerprint
+from .device_stats import Sums, device_sums, read_sums
+from .fingerprint import checksum, code_later, fingerprint, read_samples, samples
 from .hooks import Sink
 from .lazy import LazyValue
 from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory, unregister_memory
@@ -18,7 +19,19 @@ from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
 from .stats import tensor_stats
-from .tensors import TensorMap, dense_tensor, held_nbytes, look, same_bits, snapshot, tensor_kind, version_of
+from .tensors import (
+    TensorMap,
+    dense_tensor,
+    held_nbytes,
+    look,
+    on_host,
+    plain_mode,
+    same_bits,
+    same_bits_later,
+    snapshot,
+    tensor_kind,
+    version_of,
+)
 from .trace import Trace
 from .what_if import Change, WhatIf
 from .what_if_edits import Edit, as_edits, positions
@@ -45,24 +58,33 @@ __all__ = [
     "ReplayFailedError",
     "Session",
     "Sink",
+    "Sums",
     "TensorMap",
     "Trace",
     "WhatIf",
     "as_edits",
     "checksum",
+    "code_later",
     "dense_tensor",
+    "device_sums",
     "fingerprint",
     "held_nbytes",
     "hop_groups",
     "layer_run",
     "look",
     "memory_candidates",
+    "on_host",
     "origin_of",
+    "plain_mode",
     "positions",
     "proposal_text",
+    "read_samples",
+    "read_sums",
     "register_memory",
     "run",
     "same_bits",
+    "same_bits_later",
+    "samples",
     "snapshot",
     "tensor_kind",
     "tensor_stats",

@@ -100,15 +100,17 @@ def _with_tensors(function: Callable[..., Tensor], tensors: tuple[Any, ...]) -> 
 
 
 def readable(tensor: Tensor) -> Tensor:
-    """A plain tensor with the values of this one; itself, if it is one.
+    """A plain tensor with the values of this one; itself, if it is one, also on the meta device.
 
     Raises:
         UnreadableError: when there are no values.
     """
     kind = tensor_kind(tensor)
+    if kind in ("dense", "meta"):
+        return tensor
     if kind in NO_VALUES:
         raise UnreadableError(NO_VALUES[kind])
-    return tensor if kind == "dense" else dense_tensor(tensor, kind)
+    return dense_tensor(tensor, kind)
 
 
 def rank_4(tensor: Tensor, rank: int, *, heads_first: bool = False) -> Tensor:

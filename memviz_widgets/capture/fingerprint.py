@@ -1,11 +1,13 @@
 """Fingerprint: a few elements of a tensor, by which a replay is told from another computation.
 
-In: a tensor whose values will not be held. Out: bytes that are equal when the sampled elements are bit-equal.
+In: tensors whose values will not be held. Out: bytes that are equal when the sampled elements are bit-equal. Samples of
+a tensor on an accelerator stay there until they are read, since each read waits for all that it computes.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -13,10 +15,14 @@ from torch import Tensor, nn
 
 from .tensors import plain_mode
 
+CHUNK = 1 << 22
+"""Elements of which a code is made at a time: 32 MiB each."""
 SAMPLES = 64
 """Elements that are compared besides the statistics, evenly spread over the tensor."""
 
 
+_STRIDE = 0x2545F4914F6CDD1D - 1
+"""Even, so that every place multiplies by an odd number, which loses no bit."""
 _AS_NUMPY = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int32, torch.uint8, torch.bool)
 
 
@@ -27,6 +33,11 @@ def fingerprint(tensor: Tensor) -> bytes:
     if tensor.dtype in _AS_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous() and not is_weight:
         flat = tensor.detach().view(-1).numpy()
         return flat[:: max(1, flat.size // SAMPLES)].tobytes()
+    return _read(samples(tensor))
+
+
+def samples(tensor: Tensor) -> Tensor:
+    """The bytes of :func:`fingerprint` as a flat uint8 tensor of the same device, which nothing changes afterwards."""
     with plain_mode():
         tensor = tensor.detach()
         step = max(1, tensor.numel() // SAMPLES)
@@ -34,9 +45,26 @@ def fingerprint(tensor: Tensor) -> bytes:
             sample = tensor.view(-1)[::step]
         else:
             sample = tensor[_places(tuple(tensor.shape), step, tensor.device)]
-        sample = sample.resolve_conj().resolve_neg().contiguous()
-        sample = sample.clone() if is_weight else sample
-        return sample.view(torch.uint8).cpu().numpy().tobytes() if sample.numel() else b""
+        return sample.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format).view(torch.uint8)
+
+
+def read_samples(found: Sequence[Tensor]) -> list[bytes]:
+    """What several samples hold, with one transfer per device."""
+    read: dict[int, bytes] = {}
+    devices = dict.fromkeys(each.device for each in found)
+    with plain_mode():
+        for device in devices:
+            here = [(place, each) for place, each in enumerate(found) if each.device == device]
+            together = _read(torch.cat([each for _, each in here]))
+            start = 0
+            for place, each in here:
+                read[place] = together[start : start + each.numel()]
+                start += each.numel()
+    return [read[place] for place in range(len(found))]
+
+
+def _read(sample: Tensor) -> bytes:
+    return bytes(sample.cpu().numpy().tobytes())
 
 
 @lru_cache(maxsize=256)
@@ -53,3 +81,15 @@ def checksum(tensor: Tensor) -> int:
     with plain_mode():
         flat = tensor.detach().resolve_conj().resolve_neg().contiguous().view(-1)
         return zlib.crc32(flat.view(torch.uint8).cpu().numpy().data) if flat.numel() else 0
+
+
+def code_later(tensor: Tensor) -> Tensor:
+    """A number of all elements of a plain tensor and their places, as an int64 of its device; equal for equal bits."""
+    with plain_mode():
+        flat = tensor.detach().resolve_conj().resolve_neg().contiguous().view(-1).view(torch.uint8)
+        bits = flat.view(torch.int32) if flat.numel() % 4 == 0 else flat
+        code = torch.zeros((), dtype=torch.int64, device=tensor.device)
+        for position, chunk in enumerate(bits.split(CHUNK)):
+            places = torch.arange(position * CHUNK, position * CHUNK + chunk.numel(), device=tensor.device)
+            code = code + ((chunk.to(torch.int64) + 1) * (places * _STRIDE + 1)).sum()  # modulo 2^64
+        return code

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..records import Draft, Placement
+from .attention_sdpa import UnreadableError
 from .attention_taps import AttentionTaps
 from .calls import CallKeeper, Frame, Part, call_text, is_inside
 from .derived import Derived
@@ -63,6 +64,7 @@ class Recorder:
         progress: Told of every module that finishes.
         memories: Id of a module -> the adapter that knows its memory.
         ranks: This process among others that compute the model; None of one process.
+        priced: Whether tensors of the meta device are handed on too, for a sink that asks what they would cost.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Recorder:
         progress: Progress | None = None,
         memories: Mapping[int, MemoryAdapter] | None = None,
         ranks: Ranks | None = None,
+        priced: bool = False,
     ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
         self._sink = sink
@@ -89,6 +92,7 @@ class Recorder:
         self._ranks = ranks
         self._outermost = outermost
         self._progress = progress
+        self._without = NO_VALUES.keys() - {"meta"} if priced else NO_VALUES.keys()
         self._thread = FollowedThread()
         self._frames: list[Frame] = []
         self._calls: dict[str, int] = {}
@@ -258,7 +262,9 @@ class Recorder:
         self._trace.weights_used.setdefault(owner, f"{function} in {self._frames[-1].path or '(model)'!r}")
 
     def _found(self, value: Value, note: str) -> None:
-        """An attention call ran in the innermost open call."""
+        """An attention call ran in the innermost open call. Raises UnreadableError when it has no values."""
+        if value.device.type == "meta" and "meta" in self._without:
+            raise UnreadableError(NO_VALUES["meta"])
         frame = self._frames[-1]
         item = str(frame.attentions) if frame.attentions else ""
         frame.attentions += 1
@@ -310,9 +316,8 @@ class Recorder:
             dims = self._guide.name(*where, tensor, sight.shape, inputs, first, caller)
         lies, seen = described(self._ranks, leaf.tensor, dims, sight.note)
         note = "; ".join(filter(None, (leaf.note, seen)))
-        live = None if sight.kind in NO_VALUES else tensor
-        seen_as = (sight.shape, sight.dtype, sight.device, sight.nbytes)
-        self._emit(frame, leaf.item, dims, *seen_as, note, live, placement=lies)
+        live = None if sight.kind in self._without else tensor
+        self._emit(frame, leaf.item, dims, *sight[1:5], note, live, placement=lies)
 
     def _record_memory(
         self, adapter: MemoryAdapter, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
@@ -339,11 +344,10 @@ class Recorder:
             self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part, lies)
         else:
             sight = look(waited(value))
-            live = None if sight.kind in NO_VALUES else waited(value)
+            live = None if sight.kind in self._without else waited(value)
             lies, said = described(self._ranks, value, found.dims, sight.note)
             note = "; ".join(filter(None, (found.note, said)))
-            seen = (sight.shape, sight.dtype, sight.device, sight.nbytes)
-            self._emit(frame, found.item, found.dims, *seen, note, live, part, lies)
+            self._emit(frame, found.item, found.dims, *sight[1:5], note, live, part, lies)
 
     def _emit(
         self,

@@ -43,7 +43,6 @@ __all__ = [
     "SequenceRecovery",
     "Series",
     "cell_series",
-    "keep_and_write",
     "recover",
     "recover_cell",
     "recurrent_series",
@@ -92,35 +91,6 @@ def recover(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any],
     """
     call, given = read_call(module, args, kwargs, result)
     return SequenceRecovery(call).compute(given)
-
-
-def keep_and_write(kind: str, values: Mapping[Key, Tensor], item: str = "") -> tuple[Tensor, Tensor]:
-    """What each step keeps of a memory and what it writes: ``content_t = keep_t * content_{t-1} + write_t``.
-
-    For the cell state of an LSTM, keep is f and write is i * g. For the hidden state of a GRU, keep is z and write is
-    (1 - z) * n. In the reverse direction t-1 is the step of the next input.
-
-    Args:
-        kind: The memory: "cell" or "hidden".
-        values: Of :class:`Recovered`; the item's gates are enough.
-        item: Layer and direction, "" for a cell.
-
-    Returns:
-        keep, in [0, 1], and write, in [-1, 1]: each of the shape of the gates. Holds to rounding for a cell state, to
-        the residual for the hidden state of a GRU.
-
-    Raises:
-        RecurrentError: when no gate says what the memory keeps.
-    """
-    if kind == "cell" and ("gate.f", item) in values:
-        return values["gate.f", item], values["gate.i", item] * values["gate.g", item]
-    if kind == "hidden" and ("gate.z", item) in values:
-        keep, new = values["gate.z", item], values["gate.n", item]
-        return keep, (1 - keep) * new
-    raise RecurrentError(
-        f"no gate says what {kind!r} of {item!r} keeps; expected the cell of an LSTM or the hidden state of a GRU. "
-        "For other states, ask gradients."
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

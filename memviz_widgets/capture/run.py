@@ -54,6 +54,7 @@ class Session:
         holder: Keeps inputs for replay; None for a recording that will not be replayed.
         loop: Whether every outermost call is saved by itself: the user's loop instead of one forward.
         what_if: What is changed by hand on the way; None changes nothing.
+        priced: Whether the sink gets tensors of the meta device too, which have a size and no values.
 
     Raises:
         ModelError, LayersError, DimsError: about the arguments.
@@ -70,6 +71,7 @@ class Session:
         holder: Holder | None = None,
         loop: bool = False,
         what_if: WhatIf | None = None,
+        priced: bool = False,
     ) -> None:
         self.model = check_model(model)
         self.layers = layers
@@ -108,6 +110,7 @@ class Session:
             progress=self._progress,
             memories=memories,
             ranks=self.ranks,
+            priced=priced,
         )
         self._stack = ExitStack()
 

@@ -173,7 +173,7 @@ class SavedInputs:
         if isinstance(value, nn.Parameter):
             return self._live(value)
         kind = tensor_kind(value)
-        if kind != "dense" or type(value) is not Tensor:
+        if kind not in ("dense", "meta") or type(value) is not Tensor:  # who holds knows what a meta tensor is to him
             if self._outermost:
                 return self._live(value)
             raise NotSaveableError(f"an argument is a {kind} tensor")

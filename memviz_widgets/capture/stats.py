@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..records import TensorStats
+from .moments import SAFE_SQUARES, Tally, stats_of
 from .tensors import dense_tensor, plain_mode, tensor_kind, without_repeats
 
 CHUNK_CPU = 1 << 16
@@ -41,39 +41,10 @@ LEAST_SPREAD = 1e-3
 """Least variance, as a part of the squared mean, at which mean of squares minus squared mean keeps 4 digits."""
 CHUNK_DEVICE = 1 << 22
 """Elements per chunk on an accelerator, where each chunk costs one synchronisation."""
-SAFE_SQUARES = (1e-120, 1e120)
-"""Magnitudes whose squares neither overflow nor vanish in float64; others are scaled first."""
 
 
 _Sums = tuple[int, float, float, float, float, int]
 """(count, min, max, sum, sum of squares, zeros)."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What has been seen so far: counts of all elements, moments of the finite ones."""
-
-    count: int = 0
-    zero: int = 0
-    nan: int = 0
-    posinf: int = 0
-    neginf: int = 0
-    finite: int = 0
-    lo: float = math.inf
-    hi: float = -math.inf
-    mean: float = 0.0
-    squares: float = 0.0
-
-    def add(self, finite: int, lo: float, hi: float, mean: float, squares: float) -> None:
-        """Merge ``finite`` more values of which these are the moments (squares: sum of squared deviations)."""
-        if not finite:
-            return
-        total = self.finite + finite
-        delta = mean - self.mean
-        self.squares += squares + delta * delta * (self.finite * finite / total)
-        self.mean += delta * (finite / total)
-        self.finite = total
-        self.lo, self.hi = min(self.lo, lo), max(self.hi, hi)
 
 
 def tensor_stats(tensor: Tensor) -> TensorStats:
@@ -98,19 +69,7 @@ def tensor_stats(tensor: Tensor) -> TensorStats:
             scale = 2.0 ** (math.frexp(largest)[1] - 1)
             scaled = _tally(pieces, repeats, implied_zeros, scale)
             tally.mean, tally.squares = scaled.mean, scaled.squares
-        return _result(tally, scale)
-
-
-def _result(tally: _Tally, scale: float) -> TensorStats:
-    """The tally as statistics; ``scale`` undoes the division of the moments."""
-    zeros = tally.zero / tally.count if tally.count else 0.0
-    rest = (zeros, tally.nan, tally.posinf, tally.neginf, tally.count)
-    if not tally.finite:
-        return TensorStats(None, None, None, None, *rest)
-    if tally.lo == tally.hi:
-        return TensorStats(tally.lo, tally.hi, tally.lo, 0.0, *rest)
-    mean = min(max(tally.mean * scale, tally.lo), tally.hi)
-    return TensorStats(tally.lo, tally.hi, mean, math.sqrt(tally.squares / tally.finite) * scale, *rest)
+        return stats_of(tally, scale)
 
 
 def _pieces(tensor: Tensor, kind: str) -> tuple[list[Tensor], int]:
@@ -129,9 +88,9 @@ def _pieces(tensor: Tensor, kind: str) -> tuple[list[Tensor], int]:
     return [tensor if type(tensor) is Tensor else tensor.as_subclass(Tensor)], 0
 
 
-def _tally(pieces: list[Tensor], repeats: list[int], implied_zeros: int, scale: float) -> _Tally:
+def _tally(pieces: list[Tensor], repeats: list[int], implied_zeros: int, scale: float) -> Tally:
     """Count and merge everything; the moments are those of the values divided by ``scale``."""
-    tally = _Tally(count=implied_zeros, zero=implied_zeros)
+    tally = Tally(count=implied_zeros, zero=implied_zeros)
     tally.add(implied_zeros, 0.0, 0.0, 0.0, 0.0)
     for piece, repeat in zip(pieces, repeats, strict=True):
         values = without_repeats(piece)
@@ -231,7 +190,7 @@ def _precise(count: int, total: float, squares: float) -> bool:
     return squares > LEAST_SQUARES and squares * count - total * total > LEAST_SPREAD * total * total
 
 
-def _add_exactly(tally: _Tally, values: Tensor, repeat: int, scale: float) -> None:
+def _add_exactly(tally: Tally, values: Tensor, repeat: int, scale: float) -> None:
     """Add a tensor chunk by chunk in float64."""
     limit = CHUNK_CPU if values.device.type == "cpu" else CHUNK_DEVICE
     for chunk in chunks(values, limit):
@@ -271,7 +230,7 @@ def _doubles(chunk: Tensor) -> Tensor:
     return chunk.to(torch.float64, copy=True)
 
 
-def _add_chunk(tally: _Tally, values: Tensor, repeat: int, scale: float) -> None:
+def _add_chunk(tally: Tally, values: Tensor, repeat: int, scale: float) -> None:
     """Add one chunk, each of whose values stands ``repeat`` times. Overwrites ``values``."""
     count = values.numel()
     lo, hi = torch.aminmax(values)

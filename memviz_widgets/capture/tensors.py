@@ -149,8 +149,8 @@ def without_repeats(tensor: Tensor) -> Tensor:
 
 
 def held_nbytes(tensor: Tensor, sight: Sight) -> int:
-    """Bytes that :func:`snapshot` of this tensor will occupy."""
-    if sight.kind != "dense" or not sight.nbytes:
+    """Bytes that :func:`snapshot` of this tensor will occupy; of one on the meta device: if it had values."""
+    if sight.kind not in ("dense", "meta") or not sight.nbytes:
         return sight.nbytes
     if 0 not in tensor.stride():
         return sight.nbytes
@@ -214,6 +214,11 @@ class TensorMap(Generic[Known]):
         self._entries.clear()
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Whether reading a number of this tensor waits for nothing: an accelerator first finishes all it was given."""
+    return tensor.device.type in ("cpu", "meta")
+
+
 def plain_mode() -> AbstractContextManager[object]:
     """No autograd, and normal tensors also under inference_mode; nothing at all where that holds already."""
     if torch.is_inference_mode_enabled():
@@ -243,6 +248,17 @@ def same_bits(live: Tensor, held: Tensor) -> bool:
         return torch.equal(_as_integers(without_repeats(live)), _as_integers(without_repeats(held)))
     except RuntimeError:
         return False
+
+
+def same_bits_later(live: Tensor, held: Tensor) -> Tensor | None:
+    """:func:`same_bits` as a bool on the device of both, which is there later; None when that cannot be told."""
+    if live.shape != held.shape or live.dtype != held.dtype or live.device != held.device:
+        return None
+    try:
+        with plain_mode():
+            return (_as_integers(without_repeats(live)) == _as_integers(without_repeats(held))).all()
+    except RuntimeError:
+        return None
 
 
 def _as_integers(tensor: Tensor) -> Tensor:

@@ -14,13 +14,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .fingerprint import fingerprint
+from .fingerprint import fingerprint, read_samples, samples
 from .parameters import ParameterWatch, WeightMarks
 from .run import Session
 from .saved_inputs import NotSaveableError, SavedInputs
 from .state import RandomKeeper, is_renormed, named_parameters
 from .surroundings import Surroundings
-from .tensors import tensor_kind
+from .tensors import on_host, tensor_kind
 from .trace import Modules, walk
 
 
@@ -118,17 +118,22 @@ def _weight_marks(modules: Modules) -> WeightMarks:
 
 def _buffer_marks(modules: Modules) -> tuple[bytes, ...]:
     """Samples of what a forward may write to and a capture puts back: its versions say nothing."""
-    return tuple(
+    marks = [
         _sample(value)
         for _, module in modules
         for value in (*module._buffers.values(), *(module._parameters.values() if is_renormed(module) else ()))
         if value is not None
-    )
+    ]
+    far = read_samples([mark for mark in marks if isinstance(mark, Tensor)])
+    return tuple(far.pop(0) if isinstance(mark, Tensor) else mark for mark in marks)
 
 
-def _sample(value: Tensor) -> bytes:
+def _sample(value: Tensor) -> bytes | Tensor:
+    """The samples of one tensor; on an accelerator not read yet."""
     try:
-        return fingerprint(value) if tensor_kind(value) == "dense" else b""
+        if tensor_kind(value) != "dense":
+            return b""
+        return fingerprint(value) if on_host(value) else samples(value)
     except (RuntimeError, NotImplementedError, TypeError, ValueError):  # lazy, or a dtype that cannot be sampled
         return b""
 

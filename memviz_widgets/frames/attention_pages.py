@@ -14,7 +14,7 @@ from .attention_heads import head_measures
 from .attention_maps import map_codes, map_element, map_frames, tile_frames
 from .attention_plan import is_attention, plan_attention
 from .cell_value import CellValue, cell_value
-from .detail import finer
+from .detail import Part, coded_detail, detail_grid, finer, map_detail
 from .joined_layers import AttentionCache, JoinedLayers, no_joined
 from .page import Page, PageKind, check_page
 from .plan import Picture
@@ -69,7 +69,7 @@ class AttentionPages:
         picture = map_picture(record, kind)
         if picture is None:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
-        picture = finer(picture, *pools) if pools and kind not in JOINED else picture
+        picture = finer(picture, *pools) if pools else picture
         picture.check_cell(record.label, frame, row, col)
         try:
             if kind not in JOINED:
@@ -82,6 +82,22 @@ class AttentionPages:
         window = joined[top : top + picture.pool_rows, left : left + picture.pool_cols]
         in_row, in_col = divmod(loudest(window), window.shape[1])
         return cell_value(window[in_row, in_col], (sample, -1, query + top + in_row, left + in_col))
+
+    def detail(self, record: TensorRecord, kind: PageKind, frame: int, part: Part, cache: AttentionCache) -> Page:
+        """A part of a map through several layers, finer than its page has it.
+
+        Raises:
+            PageRefusedError: as in `page`; or there is no such part.
+        """
+        picture = map_picture(record, kind)
+        if picture is None or kind not in JOINED:
+            raise PageRefusedError(f"{kind} of record {record.label!r} is no map through several layers.")
+        grid = detail_grid(record.label, picture, frame, part)
+        try:
+            joined, _, _ = self._through_layers(record, kind, frame, cache)
+        except MemvizError as error:
+            raise PageRefusedError(str(error)) from error
+        return coded_detail(record, kind, frame, map_codes(map_detail(joined, grid, part), kind))
 
     def _cells(
         self, record: TensorRecord, picture: Picture, kind: PageKind, page: int, cache: AttentionCache

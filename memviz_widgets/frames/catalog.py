@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Protocol
+from functools import lru_cache
+from typing import Protocol, TypedDict
 
 from ..cache.aligned import ATTENTION_DIFFERENCE
 from ..records import TensorRecord, TensorStats
@@ -18,11 +19,27 @@ from .entries import AttentionEntry, Catalog, LayerEntry, MemoryFrames, PictureE
 from .memory_catalog import memory_entries, memory_pictures, pinned_range, time_tokens
 from .memory_entries import ENTRY_MEASURES
 from .memory_plan import MemoryRecords, plan_memory
-from .plan import Picture, RecordPlan, plan_record
+from .plan import Picture, plan_record
 from .record_message import record_message
 from .token_places import Texts, TokenPlace, sent_texts, token_places
 
 __all__ = ["Catalog", "RecordEntry", "Recorded", "build_catalog"]
+
+
+OF_QUERIES = ("attention", ATTENTION_DIFFERENCE)
+"""Kinds whose queries are timesteps: views of other layers go along with the one that is chosen."""
+
+
+class LookEntry(TypedDict):
+    """The fields of a RecordEntry that follow from its dims and shape."""
+
+    shape: list[int]
+    dims: list[str]
+    extents: dict[str, int]
+    frame: PictureEntry | None
+    sheet: PictureEntry | None
+    series: PictureEntry | None
+    channels: int
 
 
 class Recorded(Protocol):
@@ -96,23 +113,34 @@ def _layer_entries(records: tuple[TensorRecord, ...], memories: MemoryRecords) -
 
 def _record_entry(record: TensorRecord) -> RecordEntry:
     plan = plan_record(record.dims, record.shape)
-    shown = record.available
     return {
-        "shape": list(record.shape),
-        "dims": list(record.dims),
+        **_look(record.dims, record.shape, shown=record.available, with_time=record.kind in OF_QUERIES),
         "dtype": record.dtype,
         "nbytes": record.nbytes,
         "kept": record.kept,
         "on_demand": record.on_demand,
         "message": record_message(record, plan),
         "stats": _stats_entry(record.stats),
-        "extents": _extents(record, plan),
+        "attention": None,
+        "memory": None,
+    }
+
+
+@lru_cache(maxsize=4096)
+def _look(dims: tuple[str, ...], shape: tuple[int, ...], *, shown: bool, with_time: bool) -> LookEntry:
+    """What records of one shape have in common: made once, and one object in all of them. Nobody may change it."""
+    plan = plan_record(dims, shape)
+    extents = dict(plan.extents)
+    if with_time and "query" in extents:
+        extents.setdefault("time", extents["query"])
+    return {
+        "shape": list(shape),
+        "dims": list(dims),
+        "extents": extents,
         "frame": _picture_entry(plan.frame) if shown else None,
         "sheet": _picture_entry(plan.sheet) if shown else None,
         "series": _picture_entry(plan.series) if shown else None,
-        "channels": 0 if plan.channel is None else record.shape[plan.channel],
-        "attention": None,
-        "memory": None,
+        "channels": 0 if plan.channel is None else shape[plan.channel],
     }
 
 
@@ -168,8 +196,8 @@ def _add_memory_frames(
             entry = entries[record.index]
             entry["memory"] = _memory_frames(record, place, records, texts, memories)
             time = plan_memory(record.dims, record.shape).time
-            for axis in () if time is None else time.axes:
-                entry["extents"].setdefault(axis.trait, axis.size)
+            sliders = {} if time is None else {axis.trait: axis.size for axis in time.axes}
+            entry["extents"] = {**entry["extents"], **sliders, **entry["extents"]}
 
 
 def _memory_frames(
@@ -204,14 +232,6 @@ def _batches(entries: list[RecordEntry], sequences: int) -> list[int]:
                 samples = entry["extents"].get("sample", 1)
                 batches[place["sequence"]] = max(batches[place["sequence"]], samples)
     return batches
-
-
-def _extents(record: TensorRecord, plan: RecordPlan) -> dict[str, int]:
-    """Size per selection trait. Queries are timesteps: views of other layers go along with the one that is chosen."""
-    extents = dict(plan.extents)
-    if record.kind in ("attention", ATTENTION_DIFFERENCE) and "query" in extents:
-        extents.setdefault("time", extents["query"])
-    return extents
 
 
 def _picture_entry(picture: Picture | None) -> PictureEntry | None:

@@ -28,7 +28,7 @@ from .memory_plan import (
 )
 from .plan import Picture
 from .quantise import Quantised, quantise
-from .reading import pooled_frames
+from .reading import pooled_frames, pooled_part
 
 Read = Callable[[TensorRecord], "Tensor | LazyValue"]
 """The value of a record, or a MemvizError."""
@@ -78,10 +78,17 @@ def time_frames(values: Tensor | LazyValue, picture: Picture, start: int, stop: 
 
     Read on their side, all units of some timesteps at once: a recovered value is computed by timesteps.
     """
-    turned = replace(
-        picture, row=picture.col, col=picture.row, pool_rows=picture.pool_cols, pool_cols=picture.pool_rows
-    )
-    return pooled_frames(values, turned, start, stop).mT
+    return pooled_frames(values, _turned(picture), start, stop).mT
+
+
+def time_part(values: Tensor | LazyValue, picture: Picture, frame: int, rows: slice, cols: slice) -> Tensor:
+    """Cells ``rows`` x ``cols`` of one frame of units over time, (1, rows, cols); read as `time_frames` does."""
+    return pooled_part(values, _turned(picture), frame, cols, rows).mT
+
+
+def _turned(picture: Picture) -> Picture:
+    """Timesteps as rows, units as columns."""
+    return replace(picture, row=picture.col, col=picture.row, pool_rows=picture.pool_cols, pool_cols=picture.pool_rows)
 
 
 def share_codes(cells: Tensor) -> Quantised:

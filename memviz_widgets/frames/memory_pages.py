@@ -19,9 +19,10 @@ from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
 from .catalog import Recorded
 from .cell_value import CellValue, cell_value
+from .detail import Part, coded_detail, detail_grid, finer, map_detail
 from .memory_catalog import MAPS, memory_pictures
 from .memory_entries import entries_table
-from .memory_maps import Reordered, WhoWrote, share_codes, time_frames, who_wrote, who_wrote_reads
+from .memory_maps import Reordered, WhoWrote, share_codes, time_frames, time_part, who_wrote, who_wrote_reads
 from .memory_measures import Table, retention_table, saturation_table, units_table
 from .memory_plan import MemoryRecords, plan_memory, size_of, unit_dim
 from .page import Page, PageKind, check_page
@@ -93,8 +94,36 @@ class MemoryPages:
             raise PageRefusedError(str(error)) from error
         return Page(record.index, kind, page, coded.codes, coded.lo, coded.hi)
 
+    def detail(self, record: TensorRecord, kind: PageKind, frame: int, part: Part, cache: MemoryCache) -> Page:
+        """A part of a picture of a memory, finer than its page has it.
+
+        Raises:
+            PageRefusedError: as in `page`; or there is no such part.
+        """
+        wish = _Wish(record, kind, self._records_of(cache), cache)
+        picture = _picture(record, kind, wish.memories)
+        if picture is None:
+            raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
+        grid = detail_grid(record.label, picture, frame, part)
+        try:
+            if kind in MAPS:
+                return coded_detail(
+                    record, kind, frame, share_codes(map_detail(self._map(wish, grid, frame)[0], grid, part))
+                )
+            values = self._ordered(wish, grid, frame)
+            return coded_detail(record, kind, frame, quantise(time_part(values, grid, frame, part.rows, part.cols)))
+        except MemvizError as error:
+            raise PageRefusedError(str(error)) from error
+
     def value(
-        self, record: TensorRecord, kind: PageKind, frame: int, row: int, col: int, cache: MemoryCache
+        self,
+        record: TensorRecord,
+        kind: PageKind,
+        frame: int,
+        row: int,
+        col: int,
+        cache: MemoryCache,
+        pools: tuple[int, int] | None = None,
     ) -> CellValue:
         """The number that a cell stands for: an element of the record, or a share with (read at, written at).
 
@@ -105,6 +134,7 @@ class MemoryPages:
         picture = _picture(record, kind, wish.memories)
         if picture is None:
             raise PageRefusedError(f"{kind} of record {record.label!r} are measures, without cells.")
+        picture = finer(picture, *pools) if pools else picture
         picture.check_cell(record.label, frame, row, col)
         top, left = row * picture.pool_rows, col * picture.pool_cols
         try:
@@ -113,8 +143,7 @@ class MemoryPages:
                 order, window = None, shares[top : top + picture.pool_rows, left : left + picture.pool_cols]
             else:
                 order = self._order(wish, _place(picture, frame).get("batch", 0))
-                values = _in_order(_detached(cache.value(record)), picture, order)
-                window = window_of(values, picture, frame, row, col)
+                window = window_of(self._ordered(wish, picture, frame), picture, frame, row, col)
         except MemvizError as error:
             raise PageRefusedError(str(error)) from error
         in_row, in_col = divmod(loudest(window), window.shape[1])
@@ -122,6 +151,11 @@ class MemoryPages:
             return cell_value(window[in_row, in_col], (top + in_row, left + in_col))
         unit = top + in_row if order is None else int(order[top + in_row])
         return cell_value(window[in_row, in_col], element_index(picture, frame, unit, left + in_col))
+
+    def _ordered(self, wish: _Wish, picture: Picture, frame: int) -> Tensor | LazyValue:
+        """The value with its units in the order of the sample of a frame."""
+        order = self._order(wish, _place(picture, frame).get("batch", 0))
+        return _in_order(_detached(wish.cache.value(wish.record)), picture, order)
 
     def _records_of(self, cache: MemoryCache) -> MemoryRecords:
         """The memories of the recording, grouped once: what of a record can change later is its residual."""

@@ -22,7 +22,7 @@ from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
 from ..records import TensorRecord
 from .attention_maps import map_codes
-from .attention_pages import AttentionPages, map_picture
+from .attention_pages import JOINED, AttentionPages, map_picture
 from .attention_plan import is_attention
 from .catalog import Recorded
 from .cell_value import NOT_RECORDED, CellValue, cell_value
@@ -128,7 +128,7 @@ class PageSource:
         if kind in ATTENTION_KINDS:
             return self._attention.value(record, kind, frame, row, col, cache, pools)
         if kind in MEMORY_KINDS:
-            return self._memory.value(record, kind, frame, row, col, cache)
+            return self._memory.value(record, kind, frame, row, col, cache, pools)
         picture = plan.frame
         if kind != "frame" or picture is None:
             raise PageRefusedError(f"no values of kind {kind!r}; ask for one of frame, {', '.join(ATTENTION_KINDS)}.")
@@ -151,7 +151,7 @@ class PageSource:
         return NOT_RECORDED if absent else cell.text
 
     def detail(self, record_index: int, kind: str, frame: int, part: Part) -> Page:
-        """A part of a frame, or of a map of attention weights, finer than its page has it; see `detail_page`.
+        """A part of a frame, or of a map of attention weights or a memory, finer than its page has it.
 
         Raises:
             PageRefusedError: no such record, kind, frame or part; or the record has no value.
@@ -160,6 +160,10 @@ class PageSource:
         wanted = next((known for known in DETAIL_KINDS if known == kind), None)
         if wanted is None:
             raise PageRefusedError(f"no detail of kind {kind!r}; ask for one of {', '.join(DETAIL_KINDS)}.")
+        if wanted in JOINED:
+            return self._attention.detail(record, wanted, frame, part, cache)
+        if wanted in MEMORY_KINDS:
+            return self._memory.detail(record, wanted, frame, part, cache)
         picture = plan.frame if wanted == "frame" else map_picture(record, wanted)
         if picture is None:
             raise PageRefusedError(_nothing_text(record, wanted))

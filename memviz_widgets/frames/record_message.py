@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..analysis.memory import TRUSTED_RESIDUAL
 from ..records import TensorRecord
 from .cell_value import float_text
-from .plan import Picture, RecordPlan
+from .plan import RecordPlan
 
 
 def record_message(record: TensorRecord, plan: RecordPlan) -> str:
@@ -20,7 +20,6 @@ def record_message(record: TensorRecord, plan: RecordPlan) -> str:
         _distrust(record),
         _emptiness(record),
         _sameness(record),
-        _pooling(plan.frame),
         "|z| of complex values is shown" if record.dtype.startswith("complex") else "",
         f"index 0 of {' and '.join(plan.fixed)} is shown" if plan.fixed else "",
     ]
@@ -63,9 +62,3 @@ def _number_text(number: float, dtype: str) -> str:
     if "float" in dtype or dtype.startswith("complex"):
         return float_text(number, "float64" if dtype == "complex128" else dtype)
     return f"{number:.0f}"
-
-
-def _pooling(picture: Picture | None) -> str:
-    if picture is None or picture.pool_rows == picture.pool_cols == 1:
-        return ""
-    return f"1 of {picture.pool_rows} x {picture.pool_cols} cells shown: largest |x|"

@@ -79,7 +79,8 @@ class ActivationExplorer(Explorer):
         self.colors = ColorMapping(selection=selection)
         axes = self._axis_rows(selection, (*FIXED_AXES, *axes_in_use(selection)))
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
-        return [CacheSummary(selection=selection), axes, body, RecordLine(selection=selection)]
+        record = RecordLine(selection=selection, image=self._image)
+        return [CacheSummary(selection=selection), axes, body, record]
 
     def _board(self, held_only: bool) -> Board:
         reader = self._reader(held_only)
@@ -89,7 +90,9 @@ class ActivationExplorer(Explorer):
         scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(reverse=True)}
         x_axis = bqplot.Axis(scale=scales["x"], grid_lines="none")
         y_axis = bqplot.Axis(scale=scales["y"], side="left", grid_lines="none")
-        image = TensorImage(selection=selection, colors=self.colors, scales=scales, x_axis=x_axis, y_axis=y_axis)
+        self._image = image = TensorImage(
+            selection=selection, colors=self.colors, scales=scales, x_axis=x_axis, y_axis=y_axis
+        )
         picture = classed(figure(MARGIN, marks=[image], axes=[x_axis, y_axis]), "memviz-picture")
         return classed(
             VBox([picture, ColorBar(colors=self.colors), self._color_controls(), self._line_over_time(selection)]),

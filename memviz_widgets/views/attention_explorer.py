@@ -115,7 +115,7 @@ class AttentionExplorer(Explorer):
         if is_alone(self.cache, selection):
             selection.layer = layers[0]
         body = classed(HBox([self._main(selection), self._side(selection)]), "memviz-body")
-        record = RecordLine(selection=selection, choice=self.choice)
+        record = RecordLine(selection=selection, choice=self.choice, image=self._image)
         return [summary, self._axes(selection, layers), body, self._texts(selection), record]
 
     def _axes(self, selection: Selection, layers: list[int]) -> Widget:
@@ -130,7 +130,7 @@ class AttentionExplorer(Explorer):
         scales = {"x": bqplot.LinearScale(), "y": bqplot.LinearScale(reverse=True)}
         x_axis = bqplot.Axis(scale=scales["x"], grid_lines="none")
         y_axis = bqplot.Axis(scale=scales["y"], side="left", grid_lines="none")
-        image = TensorImage(
+        self._image = image = TensorImage(
             selection=selection, choice=self.choice, colors=self.colors, scales=scales, x_axis=x_axis, y_axis=y_axis
         )
         picture = classed(figure(MARGIN, marks=[image], axes=[x_axis, y_axis]), "memviz-picture")

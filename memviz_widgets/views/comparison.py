@@ -179,7 +179,7 @@ class Comparison(Freezable, Pictured, Synced, VBox):
             columns.append(column)
         pictures = classed(HBox(columns), "memviz-comparison-pictures")
         readout = ComparisonReadout(selection=first, images=images, names=self._names)
-        lines = [RecordLine(selection=cursor) for cursor in self._cursors]
+        lines = [RecordLine(selection=cursor, image=image) for cursor, image in zip(self._cursors, images, strict=True)]
         facts = classed(
             HBox(
                 [

@@ -15,6 +15,7 @@ from ..cache.recorded_cache import RecordedCache
 from ..errors import ClosedError, MemvizError, PageRefusedError
 from ..frames.catalog import build_catalog
 from ..frames.detail import Part
+from ..frames.packed_catalog import pack_catalog
 from ..frames.page import Page, page_buffers, page_header
 from ..frames.pages import PageSource
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
@@ -33,7 +34,7 @@ class FrameStore(Synced, Widget):
 
     catalog: Any = Dict(
         help="What was recorded: layers, records with shape, dims and statistics (frames.catalog.Catalog)."
-    )
+    ).tag(to_json=lambda catalog, _store: pack_catalog(catalog))
     pages: Any = List(help="Pages sent with the widget itself, so that the first picture needs no round trip.")
     budget_bytes: Any = Int(
         96 * 2**20, help="Bytes of pages the notebook page may hold; the least recently seen go first."

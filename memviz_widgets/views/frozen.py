@@ -19,6 +19,7 @@ from ..export.inclusion import Shelf, drop_last, take_pictures, take_the_rest
 from ..export.inlined import Inlined
 from ..export.left_out import Missing, describe
 from ..export.page import PageContent, render
+from ..frames.packed_catalog import pack_catalog
 from .frame_store import FrameStore
 from .frozen_looks import cards_looked_at, looks_at
 from .frozen_widgets import names_of, state_of, widgets_of
@@ -147,7 +148,7 @@ class _Page:
                 places += [[["pages", len(pages), name], block.inlined.name, *where] for name, *where in buffers]
                 pages.append(header)
         held = sum(block.held_bytes for block in shelf.blocks)
-        instead = {"catalog": describe(shelf, missing), "pages": pages, "problem": ""}
+        instead = {"catalog": pack_catalog(describe(shelf, missing)), "pages": pages, "problem": ""}
         return {**instead, "budget_bytes": max(widget.budget_bytes, 2 * held)}, places
 
 

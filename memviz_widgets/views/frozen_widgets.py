@@ -49,18 +49,20 @@ def names_of(widgets: list[Widget]) -> dict[str, str]:
 def state_of(widget: Widget, names: dict[str, str], instead: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """The state of a widget as JSON, and its buffers as (path, bytes).
 
-    ``instead``: values that stand in place of the widget's own, as JSON already.
+    ``instead``: values that stand in place of the widget's own, as JSON already but for bytes in them.
     """
     state, paths, buffers = _remove_buffers(
         {name: value for name, value in widget.get_state().items() if name not in instead}
     )
+    given, given_paths, given_buffers = _remove_buffers(instead)
     model = {
         "model_name": widget._model_name,
         "model_module": widget._model_module,
         "model_module_version": widget._model_module_version,
-        "state": {**_plain(state, names), **instead},
+        "state": {**_plain(state, names), **given},
     }
-    return model, list(zip(paths, map(bytes, buffers), strict=True))
+    places = zip([*paths, *given_paths], map(bytes, [*buffers, *given_buffers]), strict=True)
+    return model, list(places)
 
 
 def _add(widget: Widget, root: Widget, found: dict[int, Widget]) -> None:

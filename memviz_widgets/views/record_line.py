@@ -10,6 +10,7 @@ from traitlets import Instance, Unicode
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION, Synced
 from .map_choice import MapChoice
+from .tensor_image import TensorImage
 
 
 @register
@@ -17,7 +18,8 @@ class RecordLine(Synced, DOMWidget):
     """Shape with dims, dtype, bytes and statistics of the selected record; below it what the user must know.
 
     Messages: a value that was not kept and how to get it, an empty output, all NaN, pooling
-    ("1 of 8 x 8 cells shown: largest |x|"), waiting for the kernel, an error of a callback.
+    ("1 of 8 x 8 cells shown: largest |x|"; of a zoomed picture what is drawn of the part that is seen), waiting for the
+    kernel, an error of a callback.
     """
 
     _model_name = Unicode("RecordLineModel").tag(sync=True)
@@ -30,4 +32,7 @@ class RecordLine(Synced, DOMWidget):
     selection: Any = Instance(Selection, help="The cursor whose record is described.").tag(**widget_serialization)
     choice: Any = Instance(
         MapChoice, allow_none=True, help="Says whose record is described in its place; None = the selected one."
+    ).tag(**widget_serialization)
+    image: Any = Instance(
+        TensorImage, allow_none=True, help="The heatmap of the view, whose zoom is told; None = there is none."
     ).tag(**widget_serialization)

@@ -31,7 +31,8 @@ HEAD = f"{'':20}{'x plain':>8}{'middle half':>16}{'first':>8}{'extra peak':>13}{
 LEGEND = """\
 x plain: median of capture / the forward just before it. first, extra peak: the first capture of this model in a
 process; extra is resident memory at its peak over that of a forward, with a malloc that holds nothing freed.
-Hooks that keep and nnsight store tensors that the model may overwrite later."""
+Hooks that keep and nnsight store tensors that the model may overwrite later. Ours takes statistics of what it did not
+keep in the capture, of what it kept when the records are first read (a line of its own, in forwards)."""
 NOISE = 0.1
 """How far from 1 two equal forwards may come out before the table says so."""
 
@@ -131,6 +132,8 @@ def footer(cells: list[dict[str, Any]]) -> str:
     if any(cell["tool"] == "plain" and abs(cell.get("ratio", 1) - 1) > NOISE for cell in cells):
         lines.append("This machine is too busy: two equal forwards differ. Run it again.")
     for cell in cells:
+        if "records_ratio" in cell:
+            lines.append(f"statistics of what ours kept, when its records are first read: {cell['records_ratio']:.3f}")
         if cell.get("looks"):
             lines.append(
                 f"ours kept {cell['kept']} of {cell['tensors']} tensors; looking at each of the others in turn takes"

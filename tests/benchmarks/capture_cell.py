@@ -84,26 +84,28 @@ def round_of(plain: Callable[[], Any], run: Callable[[], Any], tool: Tool) -> tu
 def look(model: nn.Module, x: Tensor, budget: str) -> dict[str, Any]:
     """What asking for the values that were not kept takes, one after the other as a layer slider does, in forwards.
 
-    The mean and the worst. The first look into a block runs it and brings the others of the block along, so most take
+    Before that, what reading the records takes: the statistics of what is held are taken then. The mean look and the
+    worst. The first look into a block runs it and brings the others of the block along, so most take
     next to nothing; a median would say so.
     """
     from memviz_widgets.cache import ActivationCache
 
     cache = ActivationCache.capture(model, x, budget=budget)
-    missing = [record for record in cache.records if record.on_demand and cache.value_or_none(record) is None]
-    looks, forwards = [], []
+    read, records = timed(lambda: cache.records)
+    missing = [record for record in records if record.on_demand and cache.value_or_none(record) is None]
+    looks, forwards = [], [timed(lambda: model(x))[0]]
     for place, record in enumerate(missing):
         if place % max(1, len(missing) // FORWARDS_BETWEEN) == 0:
             forward, output = timed(lambda: model(x))
             del output
             forwards.append(forward)
         looks.append(timed(partial(cache.value, record))[0])
-    kept = sum(record.kept for record in cache.records)
+    kept = sum(record.kept for record in records)
     cache.close()
-    found = {"looks": len(looks), "kept": kept}
+    forward = statistics.median(forwards)
+    found = {"looks": len(looks), "kept": kept, "records_ratio": read / forward}
     if not looks:
         return found
-    forward = statistics.median(forwards)
     return found | {"look_ratio": statistics.fmean(looks) / forward, "look_worst": max(looks) / forward}
 
 

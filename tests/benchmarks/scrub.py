@@ -100,11 +100,11 @@ def measure_keys(notebook: Notebook) -> dict[str, list[float]]:
     return times
 
 
-def one_key(notebook: Notebook, name: str) -> float:
+def one_key(notebook: Notebook, name: str, key: str = "ArrowRight") -> float:
     """Press once and wait for the picture; the time is read from the page's own clock."""
     page = notebook.page
     before = page.evaluate("name => window.probe.views[name].shown.length", name)
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press(key)
     page.wait_for_function("([n, k]) => window.probe.views[n].shown.length > k", arg=[name, before], timeout=20_000)
     page.wait_for_timeout(60)
     taken = "([n, k]) => window.probe.views[n].shown[k] - window.probe.views[n].keys.at(-1)"

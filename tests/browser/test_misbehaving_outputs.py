@@ -49,9 +49,12 @@ def test_output_shows_something_true(open_notebook: Callable[..., Notebook], nam
 def test_huge_output_within_a_larger_budget_is_pooled(open_notebook: Callable[..., Notebook]) -> None:
     cell = module_cell("torch.zeros(1, 1, 20_000, 20_000, dtype=torch.float16).index_fill_(3, torch.tensor([7]), 5.0)")
     notebook = open_notebook(cell)
-    assert notebook.pixels().shape == (1000, 1000, 4), "20 x 20 cells are one"
-    assert notebook.pixels()[0, 0].tolist() != notebook.pixels()[0, 1].tolist(), "the outlier stays visible"
-    assert "1 of 20 x 20 cells shown: largest |x|" in notebook.page.locator(".memviz-record").inner_text()
+    assert max(notebook.pixels().shape) <= 1000, "20 x 20 cells are one, and a pixel may show several of these"
+    assert len({tuple(pixel) for pixel in notebook.pixels()[0].tolist()}) > 1, "the outlier stays visible"
+    assert (
+        "1 of 20 \N{MULTIPLICATION SIGN} 20 cells shown: largest |x|"
+        in notebook.page.locator(".memviz-record").inner_text()
+    )
 
 
 def test_failed_forward_names_the_module_and_keeps_the_notebook(open_notebook: Callable[..., Notebook]) -> None:

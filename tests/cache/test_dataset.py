@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import memviz_widgets as mv
 from memviz_widgets.cache.dataset_statistics import HISTOGRAM_EDGES
+from memviz_widgets.capture import LazyValue
 from memviz_widgets.errors import (
     BudgetError,
     ClosedError,
@@ -25,6 +26,7 @@ from memviz_widgets.errors import (
 )
 from memviz_widgets.frames import PageSource
 
+from ..counted_files import counted
 from .dataset_runs import BATCH, SAMPLES, batches, network, pictures, record
 
 pytest.importorskip("zarr")
@@ -161,6 +163,22 @@ def test_it_is_a_cache_to_views(tmp_path: Path) -> None:
     assert cell.number == pytest.approx(float(values[150, 2, 3, 4]))
     page = source.page(0, "frame", 0)
     assert page.highs[4 * 5 + 1] == float(values[5, 1].max())
+
+
+def test_what_lies_side_by_side_is_read_at_once() -> None:
+    with counted() as files:
+        dataset = record("counted://b/a.zarr", model=network().eval())  # type: ignore[arg-type]  # shards of 48
+        value = dataset.value(dataset.find("3"))
+        assert isinstance(value, LazyValue)
+        for first, stop in ((0, SAMPLES), (5, 60), (47, 49), (200, 203), (7, 7)):
+            files.requests.clear()
+            part = value.read((slice(first, stop), slice(1, 3), 2, slice(0, 2)))
+            assert torch.equal(part, expected(3)[first:stop, 1:3, 2, 0:2])
+            shards = len({sample // 48 for sample in range(first, stop)})
+            assert [each.verb for each in files.requests] == ["GET"] * shards
+        files.objects["b/a.zarr/values/1/c.2.0.0.0"] = files.objects["b/a.zarr/values/1/c.2.0.0.0"][:3000]
+        with pytest.raises(FormatError, match=r"'values/1/c.2.0.0.0' is cut off: chunk "):
+            value.load()
 
 
 def test_memory_of_a_url(tmp_path: Path) -> None:

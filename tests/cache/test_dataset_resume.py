@@ -6,17 +6,19 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 import memviz_widgets as mv
 from memviz_widgets.cache import dataset as recording
 from memviz_widgets.cache.dataset_layers import by_channel
+from memviz_widgets.cache.dataset_loader import batches_from
 from memviz_widgets.errors import DatasetError, ForwardError, SaveError
 
 from .dataset_runs import BATCH, LAYERS, SAMPLE_BYTES, SAMPLES, batches, files_of, network, pictures, record
@@ -98,6 +100,59 @@ def test_what_is_complete_is_not_computed_again(tmp_path: Path, counted: Counted
     assert {name: data for name, data in files_of(folder).items() if name != "zarr.json"} == {
         name: data for name, data in whole.items() if name != "zarr.json"
     }  # the label names the class
+
+
+class Loaded(Dataset[Tensor]):
+    """Notes which samples are loaded."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def __len__(self) -> int:
+        return SAMPLES
+
+    def __getitem__(self, number: int) -> Tensor:
+        self.seen.append(number)
+        return pictures()[number]
+
+
+class OfItsOwn(DataLoader[Tensor]):
+    """Whatever a subclass does, its batches come one after the other."""
+
+
+@pytest.mark.parametrize(
+    ("loader", "again"),
+    [
+        (lambda data: DataLoader(data, BATCH), range(4 * BATCH, 5 * BATCH)),
+        (lambda data: DataLoader(data, BATCH, sampler=range(SAMPLES)), range(5 * BATCH)),
+        (lambda data: OfItsOwn(data, BATCH), range(5 * BATCH)),
+        (lambda data: (batch for batch in DataLoader(data, BATCH)), range(5 * BATCH)),
+    ],
+)
+def test_of_what_is_complete_only_the_last_batch_is_loaded_where_the_loader_can(
+    tmp_path: Path, counted: Counted, loader: Callable[[Loaded], Any], again: range
+) -> None:
+    folder, data = tmp_path / "a.zarr", Loaded()
+    counted.eval()
+    Counted.stop_at = 5 * BATCH
+    with pytest.raises(KeyboardInterrupt):
+        record(folder, loader(data), model=counted)
+    Counted.stop_at = -1
+    data.seen.clear()
+    record(folder, loader(data), model=counted)
+    assert data.seen == [*again, *range(5 * BATCH, SAMPLES)]
+    record(tmp_path / "whole.zarr", loader(data), model=counted)
+    assert files_of(folder) == files_of(tmp_path / "whole.zarr")
+
+
+def test_the_rest_of_a_loader_is_as_of_the_whole() -> None:
+    data = list(range(23))
+    for size, drop_last in ((5, False), (5, True), (23, True), (24, False)):
+        loader: Any = DataLoader(data, size, drop_last=drop_last, collate_fn=tuple)  # type: ignore[arg-type]
+        for first in range(len(loader) + 2):
+            rest = batches_from(loader, first)
+            assert isinstance(rest, DataLoader) and rest.collate_fn is tuple
+            assert list(rest) == list(loader)[first:]
 
 
 def test_a_forward_that_raises_leaves_what_was_before_it(tmp_path: Path, counted: Counted) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from memviz_widgets import ActivationCache
 from memviz_widgets.cache import spill as spilling
 from memviz_widgets.cache.spill import CHUNK_BYTES, Spill, chunk_shape
 from memviz_widgets.capture.lazy import LazyValue
@@ -115,6 +116,16 @@ def test_what_expand_repeats_is_written_once(spill: Spill) -> None:
     assert value.nbytes == 24
     assert torch.equal(value.load(), tensor)
     assert value.read((1, slice(998, 1000), 2)).tolist() == [5.0, 5.0]
+
+
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_value_with_several_names_is_on_disk_once(tmp_path: Path, inference: bool) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Identity(), nn.Flatten())  # the last two return what they were given
+    with torch.inference_mode(inference), torch.no_grad():
+        cache = ActivationCache.capture(model, torch.ones(2, 4), budget=0, spill=tmp_path)
+    files = [path for path in tmp_path.rglob("c.*") if path.is_file()]
+    assert [path.stat().st_size for path in files] == [2 * 8 * 4]
+    assert torch.equal(cache["2"], cache["0"]) and cache.recorded_bytes == 64
 
 
 def test_a_tensor_of_autograd_and_of_inference_mode(spill: Spill) -> None:

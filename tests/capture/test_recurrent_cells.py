@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
+from memviz_widgets.analysis.memory import keep_and_write
 from memviz_widgets.capture.recurrent import (
+    Recovered,
     RecurrentError,
     cell_series,
-    keep_and_write,
     recover,
     recover_cell,
     recurrent_series,
@@ -29,6 +30,11 @@ CELLS: dict[str, Any] = {
 }
 # torch says so of an LSTM with a projection, once.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
+
+def parts_of(found: Recovered, item: str) -> dict[str, Tensor]:
+    """States and gates of one layer and direction by kind, (B, T, C)."""
+    return {kind: value for (kind, each), value in found.values.items() if each == item}
 
 
 def one_step(mode: str, weights: dict[str, Tensor], x: Tensor, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -147,7 +153,7 @@ def test_an_open_forget_gate_keeps_for_ever_and_a_closed_one_forgets(
     )
     found = recover(module, (x, hx), {}, module(x, hx))
     assert (found.values["cell", "l0"] == expected).all()
-    keep, written = keep_and_write("cell", found.values, "l0")
+    keep, written, _ = keep_and_write(parts_of(found, "l0"))
     assert (keep == expected / 7).all() and (written == 0).all()
 
 
@@ -164,18 +170,11 @@ def test_content_is_what_was_kept_and_what_was_written(mode: str, kind: str) -> 
     x = torch.randn(7, 2, 2, dtype=torch.float64)
     found = recover(module, (x,), {}, module(x))
     for item in ("l0", "l1", "l0_reverse", "l1_reverse"):
-        keep, write = keep_and_write(kind, found.values, item)
-        content, start = found.values[kind, item], found.initial[kind, item][:, None]
+        keep, write, content = keep_and_write(parts_of(found, item))
+        assert torch.equal(content, found.values[kind, item])
+        start = found.initial[kind, item][:, None]
         before = [content[:, 1:], start] if "reverse" in item else [start, content[:, :-1]]
         assert (keep * torch.cat(before, 1) + write - content).abs().max() < 1e-14
-
-
-@pytest.mark.parametrize(("mode", "kind"), [(nn.LSTM, "hidden"), (nn.GRU, "cell"), (nn.RNN, "hidden")])
-def test_a_memory_without_a_keep_gate_is_refused(mode: Any, kind: str) -> None:
-    module, x = mode(2, 2), torch.randn(3, 1, 2)
-    found = recover(module, (x,), {}, module(x))
-    with pytest.raises(RecurrentError, match=f"no gate says what '{kind}' of 'l0' keeps; expected the cell of an LSTM"):
-        keep_and_write(kind, found.values, "l0")
 
 
 # -- what is refused

@@ -195,7 +195,7 @@ def test_27_our_own_error_stays_with_us(captured: Capture, monkeypatch: pytest.M
     def fails(tensor: Tensor) -> None:
         raise NotImplementedError("no arithmetic today")
 
-    monkeypatch.setattr("memviz_widgets.cache.values.tensor_stats", fails)
+    monkeypatch.setattr("memviz_widgets.cache.measuring.tensor_stats", fails)
     outputs: list[Tensor] = []
     model = two_layers()
     cache = captured(model, call=lambda m: outputs.append(m(X)))

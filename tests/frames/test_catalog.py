@@ -119,7 +119,7 @@ MESSAGES = [
     (
         torch.arange(8192).reshape(1, 8192).expand(8192, 8192),
         ("height", "width"),
-        "1 of 8 x 8 cells shown: largest |x|",
+        "",
     ),
     (torch.arange(4).reshape(2, 2, 1, 1, 1), ("a", "b", "c", "height", "width"), "index 0 of c is shown"),
 ]

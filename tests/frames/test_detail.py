@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+from memviz_widgets.cache.joined import JoinedValue
 from memviz_widgets.errors import PageRefusedError
 from memviz_widgets.frames import PageSource, dequantise
 from memviz_widgets.frames.detail import Part
 from memviz_widgets.frames.quantise import Quantised
 
-from .attention_cache import attention_cache
+from .attention_cache import attention_cache, shown
 from .fake_cache import FakeCache, FakeLazy
+from .memory_world import AFTER, VECTOR, lstm, memory_cache, shares_by_hand, slots
 
 FULL = 4096
 """Elements on a side: cells of 4 x 4 in the whole picture."""
@@ -100,3 +102,84 @@ def test_a_detail_of_a_map_has_the_numbers_of_its_cells(kind: str) -> None:
         "difference": weights[0, 0] - weights[0, 1],
     }[kind][900:930, 1050:1100].numpy()
     assert np.abs(shown - expected).max() <= (expected.max() - expected.min()) / 500
+
+
+def check_part(source: PageSource, record: int, kind: str, frame: int, expected: torch.Tensor, wanted: Part) -> None:
+    """The part, of single elements, has these numbers, and its cells give them exactly."""
+    page = source.detail(record, kind, frame, wanted)
+    inside = expected[wanted.rows, wanted.cols].double().numpy()
+    assert np.abs(shown(page)[0] - inside).max() <= (inside.max() - min(0.0, inside.min())) / 500
+    row, col = wanted.rows.start, wanted.cols.start
+    value = source.value(record, frame, row, col, kind, pools=(wanted.pool_rows, wanted.pool_cols))
+    assert value.number == pytest.approx(expected[row, col].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["rollout", "flow"])
+def test_a_detail_of_a_map_through_layers_has_its_numbers(kind: str) -> None:
+    weights = torch.rand(1, 2, 1100, 1100, generator=torch.Generator().manual_seed(0)).softmax(-1)
+    source = PageSource(attention_cache(weights))
+    expected = 0.5 * weights[0].mean(0) + 0.5 * torch.eye(1100)  # of one layer
+    if kind == "rollout":
+        check_part(source, 0, kind, 0, expected, part(1, (40, 70), (35, 80)))
+    else:
+        own = source.page(0, kind, 7)  # in cells of two keys
+        assert own.cells.shape == (1, 1, 550)
+        at = source.value(0, 7, 0, 9, kind, pools=(1, 1))
+        assert at.index == (0, -1, 7, 9)
+        exact = torch.tensor([source.value(0, 7, 0, key, kind, pools=(1, 1)).number for key in range(30)])
+        check_part(source, 0, kind, 7, exact.unsqueeze(0), part(1, (0, 1), (3, 20)))
+
+
+@pytest.mark.parametrize("kind", ["time", "timescale", "similarity"])
+def test_a_detail_of_units_over_time_has_its_numbers_in_their_order(kind: str) -> None:
+    parts = lstm(batch=2, steps=2100, units=5)
+    source = PageSource(memory_cache(parts))
+    assert source.page(0, kind, 0).shape == (2, 5, 700)
+    cell = parts["cell"][0]
+    assert isinstance(cell, torch.Tensor)
+    sample = cell[1].T
+    if kind != "time":
+        order = source.page(0, "units", 1).cells[1 if kind == "timescale" else 2, 0].astype(int)
+        sample = sample[torch.from_numpy(order)]
+    check_part(source, 0, kind, 1, sample, Part(1, 1, slice(1, 4), slice(2000, 2100)))
+
+
+@pytest.mark.parametrize("kind", ["wrote", "wrote_unit"])
+def test_a_detail_of_who_wrote_what_has_its_shares(kind: str) -> None:
+    parts = lstm(batch=1, steps=1060, units=2)
+    source = PageSource(memory_cache(parts))
+    assert source.page(0, kind, 0).shape[1:] == (530, 530)
+    keep, write = parts["gate.f"][0], parts["gate.i"][0] * parts["gate.g"][0]  # type: ignore[operator]
+    cell, one = parts["cell"][0], slice(0, 2) if kind == "wrote" else slice(1, 2)
+    assert isinstance(cell, torch.Tensor) and isinstance(keep, torch.Tensor)
+    expected = shares_by_hand(keep[0, :24, one], write[0, :24, one], cell[0, :24, one])
+    check_part(source, 0, kind, 0 if kind == "wrote" else 1, expected, part(1, (10, 24), (3, 20)))
+
+
+def test_a_detail_of_what_is_read_has_its_shares() -> None:
+    parts = slots(batch=1, steps=5)
+    cache = memory_cache(parts)
+    cache.change(4, note=AFTER)
+    source = PageSource(cache)
+    whole = torch.from_numpy(shown(source.page(4, "reads", 0))[1])
+    page = source.detail(4, "reads", 1, part(1, (2, 5), (0, 3)))
+    np.testing.assert_allclose(shown(page)[0], whole[2:5, 0:3].numpy(), atol=1 / 250)
+
+
+def test_a_detail_of_a_joined_history_reads_its_steps_only() -> None:
+    steps = [torch.full((1, 3), float(step)) for step in range(2100)]
+    asked: list[int] = []
+
+    def of(index: int) -> torch.Tensor:
+        asked.append(index)
+        return steps[index]
+
+    joined = JoinedValue((1, 2100, 3), torch.float32, 1, tuple(range(2100)), tuple(range(2101)), True, None, of)
+    cache = memory_cache({"cell": (FakeLazy(torch.zeros(1, 2100, 3)), VECTOR)})
+    cache.values[0] = joined  # type: ignore[call-overload]
+    source = PageSource(cache)
+    page = source.detail(0, "time", 0, Part(1, 1, slice(0, 3), slice(1000, 1010)))
+    assert shown(page)[0, 0].tolist() == pytest.approx(range(1000, 1010), abs=0.02)
+    assert set(asked) == set(range(1000, 1010))
+    page = source.detail(0, "frame", 0, Part(1, 1, slice(2000, 2010), slice(0, 3)))
+    assert set(asked[-10:]) == set(range(2000, 2010)) and page.cells[0, :, 0].tolist() == sorted(page.cells[0, :, 0])

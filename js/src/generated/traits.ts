@@ -12,7 +12,6 @@ import type { DistanceEntry } from './catalog';
 import type { UnalignedEntry } from './catalog';
 import type { RecallCurve } from './catalog';
 import type { RecallFailureEntry } from './catalog';
-import type { TensorImageModel } from '../tensor_image_model';
 import type { HealthCheck } from './catalog';
 import type { HealthRow } from './catalog';
 import type { HealthUnread } from './catalog';
@@ -26,6 +25,7 @@ import type { QuizFormModel } from '../quiz_form';
 import type { RecallControlsModel } from '../recall_controls';
 import type { RecallCurvesModel } from '../recall_curves';
 import type { SelectionModel } from '../selection';
+import type { TensorImageModel } from '../tensor_image';
 
 /** State of ActivationExplorer, one field per trait of memviz_widgets' ActivationExplorer. */
 export interface ActivationExplorerState {
@@ -921,6 +921,8 @@ export interface RecordLineState {
   selection: SelectionModel;
   /** Says whose record is described in its place; None = the selected one. */
   choice: MapChoiceModel | null;
+  /** The heatmap of the view, whose zoom is told; None = there is none. */
+  image: TensorImageModel | null;
 }
 
 export function recordLineDefaults() {
@@ -933,6 +935,7 @@ export function recordLineDefaults() {
     _view_module_version: '^0.1.0',
     selection: null,
     choice: null,
+    image: null,
   };
 }
 
