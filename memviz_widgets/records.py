@@ -150,10 +150,13 @@ class Draft(NamedTuple):
     caller: tuple[str, int] | None = None
     memory: str = ""
     start: int = -1
+    placement: Placement | None = None
+    rank: int | None = None
 
     def record(
         self, stats: TensorStats | None = None, *, kept: bool = False, on_demand: bool = False, note: str | None = None
     ) -> TensorRecord:
         """The record, with what is known at the end; ``note`` replaces that of the draft."""
         text = self.note if note is None else note
-        return TensorRecord(*self[:11], stats, kept, text, None, self.step, on_demand, self.caller, self.memory)
+        later = (None, self.step, on_demand, self.caller, self.memory, (), self.placement, self.rank)
+        return TensorRecord(*self[:11], stats, kept, text, *later)

@@ -339,6 +339,7 @@ class ActivationCache(RecordedCache):
         loop: bool,
         what_if: capturing.WhatIf | None = None,
     ) -> capturing.Session:
+        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         # With a spill folder nothing is given up, so nothing needs a replay.
         values = self._values
         holder = None if values.spills else capturing.Holder(values.hold, values.release)
@@ -362,16 +363,22 @@ class ActivationCache(RecordedCache):
         except GatherError as error:
             error.cache = self
             raise
-        self._gathered = True
         if ranks is not None:
             self.origin = None
             self._take_ranks(ranks)
+
+    def _remark_collective(self, session: capturing.Session) -> None:
+        """Say why values that did not fit are not computed again."""
+        reason = session.ranks.collective if session.ranks is not None else ""
+        if reason and self._values.kept_bytes < self._values.recorded_bytes and not self._values.spills:
+            session.trace.remark(f"what the budget does not hold is not computed again: {reason}")
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what no replay needs is let go, and records are made when somebody reads them."""
         launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         values = self._values
         values.finish()
+        self._remark_collective(session)
         self._again.settle()
         if self._again.replay is None:
             values.keep_recorded()

@@ -44,6 +44,7 @@ def gathered(cache: RecordedCache, store: ValueStore, trace: Trace) -> JoinedRan
         line.send(0, json.dumps(offer).encode())
         answer = json.loads(line.receive(0))
         _write(cache, store, trace, Sender(line), part, offer, answer["chosen"], answer["budget"])
+        line.receive(0)  # who leaves before rank 0 has read everything takes the rest along
         return None
     offers = {0: offer, **{rank: json.loads(line.receive(rank)) for rank in range(1, part.world_size)}}
     names, wanted = _chosen(offers, store.budget_bytes)
@@ -53,7 +54,10 @@ def gathered(cache: RecordedCache, store: ValueStore, trace: Trace) -> JoinedRan
         line.send(rank, answer)
     keeper = Keeper()
     _write(cache, store, trace, keeper, part, offer, names, limit)
-    parts = {0: keeper, **{rank: _received(line, rank) for rank in range(1, part.world_size)}}
+    parts = {0: keeper}
+    for rank in range(1, part.world_size):
+        parts[rank] = _received(line, rank)
+        line.send(rank, b"")
     return JoinedRanks({rank: each.opened(rank, store.budget_bytes) for rank, each in parts.items()}, part.world_size)
 
 

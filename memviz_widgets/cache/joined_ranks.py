@@ -56,9 +56,9 @@ class JoinedRanks:
         for part in self.parts.values():
             self.trace.add(part.trace)
         if self.missing:
-            self.trace.remark(f"{self.missing}: what it recorded is not here; it saved nothing")
+            self.trace.remark(f"{self.missing}: nothing was saved there; the records say what they lack")
         self.tokens = joined_tokens(self.parts, self.records, self.trace)
-        self.image = joined_image(self.parts, self.trace)
+        self.image = joined_image(self.parts, self.records, self.trace)
         self.step_labels = max((part.step_labels for part in self.parts.values()), key=len)
         self.recorded_bytes = sum(part.index.recorded_bytes for part in self.parts.values())
         self.closed = False
@@ -103,7 +103,8 @@ class JoinedRanks:
         """What was recorded and what of it is there, as one line."""
         lost = sum(not record.available for record in self.records)
         where = "on disk" if self.place is not None else "gathered"
-        kept = f"{lost} of {len(self.records)} tensors not kept" if lost else f"all {where}"
+        where = where if self.missing else f"all {where}"
+        kept = f"{lost} of {len(self.records)} tensors not kept" if lost else where
         facts = [f"{format_bytes(self.recorded_bytes)} recorded by {self.world_size} ranks", kept, self.missing]
         return ", ".join(filter(None, facts))
 

@@ -92,11 +92,6 @@ def opened_of(index: Index, saved: SavedValues, budget_bytes: int) -> Opened:
     return Opened(values, tuple(index.records), index.trace, _tokens_of(index), picture, saved, index)
 
 
-def index_at(place: StorePlace) -> Index:
-    """The index of a folder. Raises FormatError, OSError."""
-    return _read_folder(place)[0]
-
-
 def is_capture(place: StorePlace) -> bool:
     """Whether there is a saved capture of any version, whole or damaged: something that may be replaced."""
     try:

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..capture import Trace
 from ..records import TensorRecord
 from .opening import Opened
+from .ranks_samples import sample_groups
 
 
 def joined_tokens(parts: Mapping[int, Opened], records: Sequence[TensorRecord], trace: Trace) -> Any:
@@ -26,8 +27,7 @@ def joined_tokens(parts: Mapping[int, Opened], records: Sequence[TensorRecord], 
     first = next(iter(parts.values()))
     if all(part.index.tokens == first.index.tokens for part in parts.values()):
         return first.tokens
-    order = _sample_ranks(records) or tuple(parts)
-    given = [parts[rank].index.tokens if rank in parts else None for rank in order]
+    given = [None if rank is None else parts[rank].index.tokens for rank in _sample_ranks(records, parts)]
     known = [tokens for tokens in given if tokens]
     lengths = {tuple(len(rows[0]) for rows in tokens) for tokens in known}
     if len(lengths) != 1 or any(tokens == [] for tokens in given):
@@ -42,14 +42,14 @@ def joined_tokens(parts: Mapping[int, Opened], records: Sequence[TensorRecord], 
     return dict(zip(first.index.token_names, texts, strict=True)) if first.index.token_names else texts[0]
 
 
-def joined_image(parts: Mapping[int, Opened], trace: Trace) -> Any:
-    """The pictures of all samples; None when no rank has any."""
-    images = [part.image for part in parts.values()]
-    first = images[0]
-    if all(_same(first, image) for image in images[1:]):
+def joined_image(parts: Mapping[int, Opened], records: Sequence[TensorRecord], trace: Trace) -> Any:
+    """The pictures of all samples; None when no rank has any, or one lacks them."""
+    first = next(iter(parts.values())).image
+    if all(_same(first, part.image) for part in parts.values()):
         return first
+    images = [None if rank is None else parts[rank].image for rank in _sample_ranks(records, parts)]
     if any(image is None for image in images):
-        trace.remark("not every rank has a picture, so none is shown")
+        trace.remark("not every rank's pictures are there, so none is shown")
         return None
     batches = [image for image in images if isinstance(image, Tensor) and image.dim() == 4]
     if len(batches) == len(images) and len({image.shape[1:] for image in batches}) == 1:
@@ -57,15 +57,17 @@ def joined_image(parts: Mapping[int, Opened], trace: Trace) -> Any:
     return [picture for image in images for picture in (image if isinstance(image, list) else [image])]
 
 
-def _sample_ranks(records: Sequence[TensorRecord]) -> tuple[int, ...]:
-    """The first rank of each group that had samples of its own, in the order of the samples; () where there is none."""
+def _sample_ranks(records: Sequence[TensorRecord], parts: Mapping[int, Opened]) -> list[int | None]:
+    """A rank of each group that had samples of its own, in the order of the samples; None where all of it is lost.
+
+    Without samples of their own every rank that is there.
+    """
     for record in records:
         placement = record.placement
         if placement is not None and "batch" in placement.placements:
-            ranks = np.array(placement.ranks).reshape(placement.mesh)
-            kept = tuple(slice(None) if text == "batch" else slice(0, 1) for text in placement.placements)
-            return tuple(int(rank) for rank in ranks[kept].reshape(-1))
-    return ()
+            groups = sample_groups(placement)
+            return [next((rank for rank in group if rank in parts), None) for group in groups]
+    return list(parts)
 
 
 def _same(one: Any, other: Any) -> bool:

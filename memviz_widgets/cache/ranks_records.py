@@ -18,6 +18,7 @@ from .joined import joined_stats
 from .joining import rejoined
 from .ranks_boxes import Box, Layout, NotJoinedError, layout_of
 from .ranks_notes import apart_note, layout_note, ranks_text
+from .ranks_samples import follows_samples, samples_mesh
 from .ranks_values import whole_dtype
 from .store_format_arrays import may_repeat
 
@@ -63,6 +64,7 @@ class RanksRecords:
         self._lost = frozenset(range(world_size)) - frozenset(parts)
         self._world_size = world_size
         self._sameness = sameness
+        self._samples = samples_mesh(parts)
         self._placed: dict[tuple[int, int], int] = {}
         for members in _aligned(parts, over_time=False):
             for group in self._groups(members):
@@ -82,7 +84,14 @@ class RanksRecords:
                 same = self._sameness(rank, record.index)
                 key = ("alone", rank) if same is None else ("same", same)
             groups.setdefault(key, []).append((rank, record))
-        if len(members) > 1 and len(groups) > 1:
+        if len(groups) > 1 and self._samples and follows_samples(self._samples, groups.values(), self._lost):
+            # What says "local shard" says that nothing was known of it on its rank alone.
+            notes = {f"local shard, rank {rank}" for rank, _ in members}
+            yield [
+                (rank, replace(each, placement=self._samples, note="" if each.note in notes else each.note))
+                for rank, each in members
+            ]
+        elif len(members) > 1 and len(groups) > 1:
             for group in groups.values():
                 yield [(rank, _named_apart(record, [rank for rank, _ in group])) for rank, record in group]
         else:
@@ -104,7 +113,8 @@ class RanksRecords:
         rank, record = next((each for each in group if each[1].available), group[0])
         several = len(group) > 1
         if several and record.dtype:
-            record = replace(record, note="; ".join(filter(None, (record.note, f"the same on {len(group)} ranks"))))
+            own = "" if record.note == f"local shard, rank {rank}" else record.note
+            record = replace(record, note="; ".join(filter(None, (own, f"the same on {len(group)} ranks"))))
         elif record.dtype:
             record = replace(record, note=apart_note(record.note, rank, ""))
         self._append(replace(record, rank=None if several else rank), _own_box(record, rank), group)

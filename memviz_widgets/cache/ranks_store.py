@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import FormatError, SaveError
-from .opening import LABEL_KEY, LABEL_NAME, Opened, folder_label, index_at, is_capture, open_place
+from .opening import LABEL_KEY, LABEL_NAME, Opened, folder_label, is_capture, open_place
 from .opening_values import LATEST_BYTES
 from .ranks_notes import ranks_text
 from .store_files import FOLDER, StorePlace, damaged
@@ -19,6 +20,8 @@ from .store_format_ranks import RankPart, is_ranks, read_ranks_label
 
 LEAST_LATEST_BYTES = 2**21
 """Bytes of the chunks read last that each part keeps, however many there are."""
+REQUESTS = 8
+"""Parts that are opened at once where they lie elsewhere."""
 PARTS = "ranks"
 """The folder of the parts."""
 
@@ -28,12 +31,9 @@ def part_place(place: StorePlace, rank: int) -> StorePlace:
     return place.inside(f"{PARTS}/{rank}")
 
 
-def part_at(place: StorePlace) -> RankPart | None:
-    """Whose part lies at a place of a part; None where there is none, or none that can be read."""
-    try:
-        return index_at(place).part
-    except (FormatError, OSError):
-        return None
+def gathered_place(place: StorePlace, rank: int) -> StorePlace:
+    """Where rank 0 writes what it gathered of another rank. No two ranks write to one place."""
+    return place.inside(f"{PARTS}/{rank}.gathered")
 
 
 def is_ranks_store(place: StorePlace) -> bool:
@@ -88,16 +88,15 @@ def open_parts(place: StorePlace, budget_bytes: int) -> tuple[dict[int, Opened],
         world_size, launch = read_ranks_label(folder_label(place))
     except (FormatError, OSError) as error:
         raise damaged(place, error) from error
-    parts = {}
-    for rank in _there(place, world_size):
-        opened = open_place(part_place(place, rank), budget_bytes)
-        opened.saved.latest_bytes = max(LEAST_LATEST_BYTES, LATEST_BYTES // world_size)
-        if opened.part is None or (opened.part.rank, opened.part.world_size) != (rank, world_size):
-            raise damaged(part_place(place, rank), f"it is not the part of rank {rank} of {world_size}")
-        parts[rank] = opened
+    folders = _there(place)
+    mine = [rank for rank in range(world_size) if f"{rank}" in folders or f"{rank}.gathered" in folders]
+    # Elsewhere a request takes long and costs nothing here.
+    with ThreadPoolExecutor(1 if place.local else REQUESTS) as pool:
+        found = pool.map(lambda rank: _newest(place, RankPart(rank, world_size, launch), folders, budget_bytes), mine)
+        parts = {rank: opened for rank, opened in zip(mine, found, strict=True) if opened is not None}
     if not parts:
         raise damaged(place, f"the parts of all {world_size} ranks are missing")
-    other = [rank for rank, opened in parts.items() if opened.part and opened.part.launch != launch]
+    other = [rank for rank, opened in parts.items() if opened.part != RankPart(rank, world_size, launch)]
     if other:
         raise damaged(
             place,
@@ -107,16 +106,34 @@ def open_parts(place: StorePlace, budget_bytes: int) -> tuple[dict[int, Opened],
     return parts, world_size
 
 
-def _there(place: StorePlace, world_size: int) -> list[int]:
-    """Ranks whose part was saved. One listing, however many ranks there are."""
+def _there(place: StorePlace) -> set[str]:
+    """Names in the folder of the parts. One listing, however many ranks there are."""
     folder = place.inside(PARTS)
     if place.local:
-        names = [each.name for each in Path(folder.root).iterdir()] if Path(folder.root).is_dir() else []
-    else:
-        place.files.invalidate_cache(folder.root)  # others write here
-        names = [str(name).rstrip("/").rpartition("/")[2] for name in _listed(folder)]
-    ranks = sorted(int(name) for name in names if name.isascii() and name.isdigit() and int(name) < world_size)
-    return [rank for rank in ranks if part_place(place, rank).inside(LABEL_NAME).exists()]
+        return {each.name for each in Path(folder.root).iterdir()} if Path(folder.root).is_dir() else set()
+    place.files.invalidate_cache(folder.root)  # others write here
+    return {str(name).rstrip("/").rpartition("/")[2] for name in _listed(folder)}
+
+
+def _newest(place: StorePlace, part: RankPart, folders: set[str], budget_bytes: int) -> Opened | None:
+    """The part that a rank saved; or what rank 0 gathered of it in this launch, where the rank saved none in it."""
+    own = _opened(part_place(place, part.rank), part, budget_bytes) if f"{part.rank}" in folders else None
+    if (own is None or own.part != part) and f"{part.rank}.gathered" in folders:
+        gathered = _opened(gathered_place(place, part.rank), part, budget_bytes)
+        if gathered is not None and gathered.part == part:
+            return gathered
+    return own
+
+
+def _opened(target: StorePlace, part: RankPart, budget_bytes: int) -> Opened | None:
+    """A part; None where it was begun and has no label."""
+    if not target.inside(LABEL_NAME).exists():
+        return None
+    opened = open_place(target, budget_bytes)
+    if opened.part is None or opened.part.rank != part.rank:
+        raise damaged(target, f"it is not the part of rank {part.rank}")
+    opened.saved.latest_bytes = max(LEAST_LATEST_BYTES, LATEST_BYTES // part.world_size)
+    return opened
 
 
 def _listed(folder: StorePlace) -> list[str]:

@@ -50,7 +50,6 @@ class RecordedCache:
         self._token_texts = token_texts(tokens)
         self._step_labels: tuple[str, ...] = ()
         self._ranks: JoinedRanks | None = None
-        self._gathered = False
         self.tokens = tokens
         self.image = image
 
@@ -339,7 +338,7 @@ class RecordedCache:
             save_parts(self._ranks, path, overwrite=overwrite)
             return
         part = part_of(rank, world_size)
-        options = SaveOptions(values=values, overwrite=overwrite, part=part, again=self._gathered)
+        options = SaveOptions(values=values, overwrite=overwrite, part=part)
         save_capture(self, self._values, self._trace, path, options)
 
     def _take_ranks(self, ranks: JoinedRanks) -> None:

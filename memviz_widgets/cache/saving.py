@@ -23,7 +23,7 @@ from ..errors import NotKeptError, SaveError
 from ..records import TensorRecord
 from .held import Entry, Value
 from .opening import is_capture
-from .ranks_store import check_free, part_at, part_place, write_label
+from .ranks_store import check_free, part_place, write_label
 from .saving_files import FileWriter, FolderWriter, Writer, check_index
 from .saving_inputs import pictures_of, token_names
 from .spill import SpilledValue
@@ -53,13 +53,11 @@ class SaveOptions:
         values: "all"; or "held", to leave out what would have to be computed again.
         overwrite: Replace a capture that is there.
         part: Of several ranks, whose part it is.
-        again: Whether a gathered capture may have been saved with this part in it, which is then replaced.
     """
 
     values: str = "all"
     overwrite: bool = False
     part: RankPart | None = None
-    again: bool = False
 
 
 def save_capture(
@@ -77,8 +75,6 @@ def save_capture(
     else:
         check_free(whole, part, overwrite=overwrite)
         place = part_place(whole, part.rank)
-        there = part_at(place)
-        overwrite = overwrite or (options.again and there is not None and there.launch == part.launch)
         _check_replaced(place, store, overwrite=overwrite)
     with writing(place, overwrite=overwrite) as writer:
         index = Saving(cache, store, trace, writer, held_only=values == "held", part=part).run()

@@ -10,7 +10,7 @@ import os
 from ..errors import SaveError
 from .joined_ranks import JoinedRanks
 from .opening import Opened
-from .ranks_store import check_free, part_at, part_place, write_label
+from .ranks_store import check_free, gathered_place, part_place, write_label
 from .saving import writing
 from .store_files import StorePlace, store_place
 
@@ -18,7 +18,8 @@ from .store_files import StorePlace, store_place
 def save_parts(ranks: JoinedRanks, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
     """Write all parts that are here, chunk by chunk, and the label of the whole.
 
-    Where the capture was gathered, a part that its own rank saved stays: it holds no less.
+    Rank 0 writes what it gathered of others beside their own parts, which they may be writing now: these come first
+    when the store is opened, since they hold no less.
 
     Raises:
         SaveError: when the path is taken, or cannot be written.
@@ -29,11 +30,9 @@ def save_parts(ranks: JoinedRanks, path: str | os.PathLike[str], *, overwrite: b
         raise SaveError(f"{place.text!r} is what this cache reads its values from; give another path.")
     parts = [(opened, opened.part) for opened in ranks.parts.values() if opened.part is not None]
     check_free(place, parts[0][1], overwrite=overwrite)
+    gathered = ranks.place is None
     for opened, part in parts:
-        target = part_place(place, part.rank)
-        there = part_at(target)
-        if there is not None and ranks.place is None and there.launch == part.launch != "":
-            continue
+        target = gathered_place(place, part.rank) if gathered and part.rank else part_place(place, part.rank)
         if target.exists() and not overwrite:
             raise SaveError(f"{target.text!r} exists; give another path, or overwrite=True to replace a saved part.")
         _copy(opened, target, overwrite=overwrite)

@@ -60,6 +60,8 @@ class WhatIfPlan:
     ) -> None:
         changes = changes_of(cache, trace, edits)
         self.model, unchanged = _model_for(origin, model)
+        if reason := capturing.why_collective(self.model):
+            raise WhatIfError(f"a what-if runs the model on this rank alone, and {reason}.")
         is_same_input = x is None and call is None
         self._x: object
         self._x, self._call = _input_for(origin) if is_same_input else (x, call)
@@ -76,11 +78,14 @@ class WhatIfPlan:
         Raises:
             EditError: when an edit does not fit what was computed, or nothing of the kind was.
             InputError, DimsError, ForwardError: As a capture.
+            WhatIfError: when the model asks other ranks, which do not run it.
         """
         restored = nullcontext() if self._origin is None else self._origin.restored(self.model)
         try:
-            with restored:
+            with restored, capturing.without_collectives():
                 capturing.run(session, self._x, self._call)
+        except capturing.CollectiveError as error:
+            raise WhatIfError(f"a what-if runs the model on this rank alone, and {error}.") from None
         except ForwardError:
             if self.what_if.error is not None:
                 raise self.what_if.error from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .attention import QueryKey
+from .collectives import CollectiveError, without_collectives
 from .derived import Derived
 from .device_stats import Sums, device_sums, read_sums
 from .fingerprint import checksum, code_later, fingerprint, read_samples, samples
@@ -12,6 +13,7 @@ from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory
 from .memory_candidates import Candidate, memory_candidates, proposal_text
 from .memory_hops import hop_groups
 from .outputs import tensors_of
+from .placement import why_collective
 from .recurrent_cells import RecurrentError
 from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
@@ -39,6 +41,7 @@ from .what_if_prefix import Prefix
 __all__ = [
     "Candidate",
     "Change",
+    "CollectiveError",
     "Derived",
     "Edit",
     "Holder",
@@ -88,4 +91,6 @@ __all__ = [
     "tensors_of",
     "unregister_memory",
     "version_of",
+    "why_collective",
+    "without_collectives",
 ]

@@ -9,9 +9,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
+
+from .trace import class_name
 
 
 class CallKeeper(Protocol):
@@ -50,7 +52,7 @@ class Frame:
 
     def name(self) -> tuple[str, str, int]:
         """Path, class and number of the call."""
-        return self.path, type(self.module).__name__, self.call
+        return self.path, class_name(type(self.module)), self.call
 
 
 def call_text(path: str, module_type: str, call: int) -> str:
@@ -64,3 +66,12 @@ def is_inside(running: FrameType) -> bool:
     while current is not None and current is not running:
         current = current.f_back
     return current is not None
+
+
+class Part(NamedTuple):
+    """Which part of which memory a tensor is; an output is of none."""
+
+    kind: str = "output"
+    memory: str = ""
+    start: int = -1
+    path: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .tensors import plain_mode
 
@@ -28,7 +28,9 @@ _AS_NUMPY = (torch.float32, torch.float64, torch.float16, torch.int64, torch.int
 
 def fingerprint(tensor: Tensor) -> bytes:
     """Raw bytes of about SAMPLES elements of a plain tensor, in the order of its indices, whatever its strides."""
-    if tensor.dtype in _AS_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous():
+    # Not of a weight: numpy pins the memory that it looks into, which fully_shard must be able to free.
+    is_weight = isinstance(tensor, nn.Parameter)
+    if tensor.dtype in _AS_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous() and not is_weight:
         flat = tensor.detach().view(-1).numpy()
         return flat[:: max(1, flat.size // SAMPLES)].tobytes()
     return _read(samples(tensor))

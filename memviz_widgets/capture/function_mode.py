@@ -11,11 +11,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import overrides
+from torch import Tensor, nn, overrides
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import TorchFunctionMode
 
@@ -112,3 +112,11 @@ def _exchange(stack: list[TorchFunctionMode]) -> None:
         overrides._pop_mode()
     for mode in stack:
         overrides._push_mode(mode)
+
+
+def functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:
+    """A subclass may do all its work in ``__torch_function__`` (jagged tensors): for it, functions stay on."""
+    plain = tensor is None or type(tensor) in (Tensor, nn.Parameter)
+    enabled = getattr(torch._C, "_EnableTorchFunction", None)
+    context: AbstractContextManager[Any] = nullcontext() if plain or enabled is None else enabled()
+    return context

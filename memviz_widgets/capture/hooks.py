@@ -14,23 +14,26 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..records import Draft
+from ..records import Draft, Placement
 from .attention_sdpa import UnreadableError
 from .attention_taps import AttentionTaps
-from .calls import CallKeeper, Frame, call_text, is_inside
+from .calls import CallKeeper, Frame, Part, call_text, is_inside
 from .derived import Derived
 from .dims import DimsGuide, tensors_in
 from .followed_thread import FollowedThread
+from .function_mode import functions_of
 from .memory import MemoryAdapter, MemoryTensor
 from .outputs import Leaf, leaves
+from .placement import Ranks, described
+from .placement_following import waited
 from .progress import Progress
 from .tensors import NO_VALUES, look
-from .trace import Site, Trace, single_owners
+from .trace import Site, Trace, class_name, single_owners
 
 Value = Tensor | Derived
 Sink = Callable[[Draft, "Value | None"], None]
@@ -41,15 +44,6 @@ MOST_RECORDS = 20_000
 
 ATTENTION_DIMS = ("batch", "head", "query", "key")
 _NOTHING: AbstractContextManager[Any] = nullcontext()
-
-
-class Part(NamedTuple):
-    """Which part of which memory a tensor is; an output is of none."""
-
-    kind: str = "output"
-    memory: str = ""
-    start: int = -1
-    path: str | None = None
 
 
 OUTPUT = Part()
@@ -69,6 +63,7 @@ class Recorder:
         outermost: Whether outermost calls are anchors of their own (a recording of the user's loop).
         progress: Told of every module that finishes.
         memories: Id of a module -> the adapter that knows its memory.
+        ranks: This process among others that compute the model; None of one process.
         priced: Whether tensors of the meta device are handed on too, for a sink that asks what they would cost.
     """
 
@@ -84,6 +79,7 @@ class Recorder:
         outermost: bool = False,
         progress: Progress | None = None,
         memories: Mapping[int, MemoryAdapter] | None = None,
+        ranks: Ranks | None = None,
         priced: bool = False,
     ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
@@ -93,6 +89,7 @@ class Recorder:
         self._chosen = chosen
         self._anchors = anchors
         self._memories = dict(memories or {})
+        self._ranks = ranks
         self._outermost = outermost
         self._progress = progress
         self._without = NO_VALUES.keys() - {"meta"} if priced else NO_VALUES.keys()
@@ -162,6 +159,8 @@ class Recorder:
             self._root_calls += 1
         self._thread.bind()
         self.taps.enter()
+        if self._ranks is not None:
+            self._ranks.enter()
         return True
 
     def _open_frame(self, module: nn.Module, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -213,8 +212,7 @@ class Recorder:
         if self._progress is not None:
             self._progress.step(1)
         if not self._frames:
-            self.taps.leave()
-            self._thread.release()
+            self._leave()
 
     def _close_frame(self, module: nn.Module) -> Frame | None:
         """Pop the frame of this module, and those above it whose end was never announced (KeyboardInterrupt)."""
@@ -241,10 +239,16 @@ class Recorder:
     def _drop_frames(self) -> None:
         """Whatever is open was interrupted, if only in the end of its last call."""
         self._frames.clear()
-        self.taps.leave()
-        self._thread.release()
+        self._leave()
         if self._anchors:
             self._anchors.end_all(self.count)
+
+    def _leave(self) -> None:
+        """The outermost call has ended: what watched it in this thread goes."""
+        if self._ranks is not None:
+            self._ranks.leave()
+        self.taps.leave()
+        self._thread.release()
 
     def _recording(self) -> bool:
         """Whether this thread is inside a recorded call."""
@@ -270,7 +274,8 @@ class Recorder:
         device = str(value.device)
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, ATTENTION)
+                lies = self._ranks.attention(shape, ATTENTION_DIMS) if self._ranks is not None else None
+                self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, ATTENTION, lies)
         except Exception as error:
             self._trace.remark(f"the attention of {frame.path!r}: {type(error).__name__}: {error}")
 
@@ -292,7 +297,7 @@ class Recorder:
             if type(leaf.tensor) is Tensor:
                 self._record_leaf(frame, leaf, inputs, first)
                 return
-            with _functions_of(leaf.tensor):
+            with functions_of(leaf.tensor):
                 self._record_leaf(frame, leaf, inputs, first)
         except Exception as error:
             self._emit(frame, leaf.item, note=f"could not be recorded: {type(error).__name__}: {error}")
@@ -302,15 +307,17 @@ class Recorder:
         if leaf.tensor is None:
             self._emit(frame, leaf.item, note=leaf.note)
             return
-        sight = look(leaf.tensor)
+        tensor = waited(leaf.tensor) if self._ranks is not None else leaf.tensor
+        sight = look(tensor)
         dims: tuple[str, ...] = ()
         if self._guide is not None:
-            caller = type(self._frames[-1].module).__name__ if self._frames else ""
+            caller = class_name(type(self._frames[-1].module)) if self._frames else ""
             where = (frame.module, frame.path, leaf.item)
-            dims = self._guide.name(*where, leaf.tensor, sight.shape, inputs, first, caller)
-        note = "; ".join(filter(None, (leaf.note, sight.note)))
-        live = None if sight.kind in self._without else leaf.tensor
-        self._emit(frame, leaf.item, dims, sight.shape, sight.dtype, sight.device, sight.nbytes, note, live)
+            dims = self._guide.name(*where, tensor, sight.shape, inputs, first, caller)
+        lies, seen = described(self._ranks, leaf.tensor, dims, sight.note)
+        note = "; ".join(filter(None, (leaf.note, seen)))
+        live = None if sight.kind in self._without else tensor
+        self._emit(frame, leaf.item, dims, *sight[1:5], note, live, placement=lies)
 
     def _record_memory(
         self, adapter: MemoryAdapter, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
@@ -333,13 +340,14 @@ class Recorder:
         elif isinstance(value, Derived):
             shape, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
             nbytes, device = math.prod(shape) * value.dtype.itemsize, str(value.device)
-            self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part)
+            lies = self._ranks.of_samples(found.dims) if self._ranks is not None else None
+            self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part, lies)
         else:
-            sight = look(value)
-            live = None if sight.kind in self._without else value
-            note = "; ".join(filter(None, (found.note, sight.note)))
-            seen = (sight.shape, sight.dtype, sight.device, sight.nbytes)
-            self._emit(frame, found.item, found.dims, *seen, note, live, part)
+            sight = look(waited(value))
+            live = None if sight.kind in self._without else waited(value)
+            lies, said = described(self._ranks, value, found.dims, sight.note)
+            note = "; ".join(filter(None, (found.note, said)))
+            self._emit(frame, found.item, found.dims, *sight[1:5], note, live, part, lies)
 
     def _emit(
         self,
@@ -353,6 +361,7 @@ class Recorder:
         note: str = "",
         live: Value | None = None,
         part: Part = OUTPUT,
+        placement: Placement | None = None,
     ) -> None:
         """Hand one record to the sink, if its layer was chosen."""
         if self._chosen is not None and frame.path not in self._chosen:
@@ -368,7 +377,7 @@ class Recorder:
             Draft(
                 self.count,
                 frame.path if part.path is None else part.path,
-                type(frame.module).__name__,
+                class_name(type(frame.module)),
                 frame.call,
                 part.kind,
                 item,
@@ -382,15 +391,9 @@ class Recorder:
                 (caller.path, caller.call) if caller else None,
                 part.memory,
                 part.start,
+                placement,
+                None if self._ranks is None else self._ranks.rank,
             ),
             live,
         )
         self.count += 1
-
-
-def _functions_of(tensor: Tensor | None) -> AbstractContextManager[Any]:
-    """A subclass may do all its work in ``__torch_function__`` (jagged tensors): for it, functions stay on."""
-    plain = tensor is None or type(tensor) in (Tensor, nn.Parameter)
-    enabled = getattr(torch._C, "_EnableTorchFunction", None)
-    context: AbstractContextManager[Any] = nullcontext() if plain or enabled is None else enabled()
-    return context

@@ -178,6 +178,8 @@ def readable(value: Any, what: str) -> Tensor:
     kind = tensor_kind(value)
     if kind in NO_VALUES:
         raise RecurrentError(f"{what} cannot be read: {NO_VALUES[kind]}.")
+    if kind == "dtensor":
+        raise RecurrentError(f"{what} lies on several ranks, of which this one has a part.")
     return value if kind == "dense" else dense_tensor(value, kind)
 
 

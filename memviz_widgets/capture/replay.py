@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..records import Draft, TensorRecord
 from .anchors import Anchor, Anchors
 from .attached import attached
+from .collectives import CollectiveError, without_collectives
 from .derived import Derived
 from .hooks import Recorder
 from .memory import MemoryAdapter
@@ -110,6 +111,8 @@ class Replay:
             return "the model's weights were written to since"
         try:
             return "" if self._run(anchor, place) else "another run gave other values"
+        except CollectiveError as error:
+            return str(error)
         except Exception as error:
             return f"another run raised {type(error).__name__}: {error}"
 
@@ -135,6 +138,7 @@ class Replay:
                 stack.enter_context(anchor.surroundings.restored())
             run = anchor.entry or _call(root, anchor)
             stack.enter_context(suppress(_Found))
+            stack.enter_context(without_collectives())
             run()
         if place.error is not None:
             raise place.error

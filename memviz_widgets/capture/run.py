@@ -24,6 +24,7 @@ from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
 from .memory_adapters import adapters_of
 from .parameters import WeightMarks
+from .placement import ranks_of
 from .progress import Progress
 from .replay import Replay
 from .run_context import cheap_collections, deeper_stack, python_module, uncompiled
@@ -79,6 +80,9 @@ class Session:
         self.sites = survey(model, trace)
         self.modules = walk(model)
         self.weights: WeightMarks | None = None
+        self.ranks = ranks_of(self.modules)
+        if self.ranks is not None and self.ranks.collective:
+            holder = None  # one rank that runs a part of the model again would wait for the others for ever
         self.chosen = choose_layers(layers, trace.names)
         self.guide = DimsGuide(read_dims(dims, trace))
         self.what_if = what_if
@@ -105,6 +109,7 @@ class Session:
             outermost=loop,
             progress=self._progress,
             memories=memories,
+            ranks=self.ranks,
             priced=priced,
         )
         self._stack = ExitStack()
@@ -117,6 +122,8 @@ class Session:
             if self.what_if is not None:
                 stack.enter_context(self.what_if.attached(self.sites, self.recorder))
             stack.enter_context(attached(self.sites, self.recorder, self.trace))
+            if self.ranks is not None:
+                stack.enter_context(self.ranks.attached())
             stack.enter_context(uncompiled(self.modules))
             stack.enter_context(deeper_stack())
             self._stack = stack.pop_all()

@@ -22,6 +22,7 @@ from torch.nn.parameter import is_lazy
 
 from .grads import GradKeeper
 from .parameters import ParameterWatch
+from .sharded_weights import ShardedWeights
 from .tensors import NO_VALUES, same_bits, tensor_kind, without_repeats
 from .trace import Modules, Trace
 
@@ -47,7 +48,12 @@ def kept_state(modules: Modules, trace: Trace) -> Iterator[ParameterWatch]:
         trace: Gets the remarks about what could not be put back.
     """
     named = named_parameters(modules)
-    parts = [ModuleKeeper(module) for _, module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    sharded = ShardedWeights(modules)
+    parts = [
+        ModuleKeeper(module, sharded.has(module))
+        for _, module in modules
+        if not isinstance(module, torch.jit.ScriptModule)
+    ]
     tensors = TensorKeeper(modules, {id(value) for _, value in named})
     parameters = ParameterWatch(named, tensors.kept)
     grads = GradKeeper(named)
@@ -57,6 +63,7 @@ def kept_state(modules: Modules, trace: Trace) -> Iterator[ParameterWatch]:
     finally:
         generators.restore()
         grads.restore(trace)
+        sharded.restore()
         _put_back(parts, tensors, parameters.written(), trace)
 
 
@@ -103,12 +110,17 @@ class ModuleKeeper:
         "_type",
     )
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, sharded: bool = False) -> None:
         self._module = module
         self._type = type(module)
         self._attributes = dict(module.__dict__)
         self._identities = _identities(self._attributes)
-        builtin = [value for value in self._attributes.values() if type(value) in _BUILTIN]
+        # Weights that fully_shard exchanges are its own to put back: it keeps books about them.
+        builtin = [
+            value
+            for name, value in self._attributes.items()
+            if type(value) in _BUILTIN and not (sharded and name == "_parameters")
+        ]
         self._empty = [value for value in builtin if not value and type(value) is not tuple]
         self._contents = [entry for value in builtin if value for entry in _containers(value)]
         self._shape = _structure(module)

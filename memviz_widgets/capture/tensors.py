@@ -130,7 +130,8 @@ def _local(tensor: Tensor, kind: str) -> Tensor:
     if kind != "dtensor":
         return tensor
     local: Tensor = tensor.to_local()  # type: ignore[attr-defined]
-    return local
+    # Its collective was begun by the model; waiting for it starts none.
+    return local.trigger_wait() if hasattr(local, "trigger_wait") else local
 
 
 def padded_shape(nested: Tensor) -> tuple[int, ...]:

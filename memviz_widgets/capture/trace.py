@@ -156,7 +156,14 @@ def is_compiled_wrapper(module: nn.Module) -> bool:
 
 def type_name(module: nn.Module) -> str:
     """Class name; for TorchScript the name of the class that was compiled."""
-    return str(getattr(module, "original_name", "") or type(module).__name__)
+    return str(getattr(module, "original_name", "") or class_name(type(module)))
+
+
+def class_name(kind: type) -> str:
+    """Name of a module's class; where fully_shard put a class of its own in front of the user's, the user's."""
+    if not hasattr(kind, "_get_fsdp_state"):
+        return kind.__name__
+    return next(base for base in kind.__mro__ if not hasattr(base, "_get_fsdp_state")).__name__
 
 
 def single_owners(sites: list[Site]) -> dict[int, str]:

@@ -286,6 +286,25 @@ def test_what_is_the_same_everywhere_is_taken_from_the_first_rank_that_has_it(tm
     assert record.nbytes == 8 and record.stats is not None and record.stats.count == 2
 
 
+@pytest.mark.parametrize("lost", [None, 2])
+def test_what_is_equal_where_the_samples_are_is_joined_like_them(tmp_path: Path, lost: int | None) -> None:
+    mesh = over("batch", "shard 1", mesh=(2, 2), names=("dp", "tp"))
+    parts: list[dict[str, Tensor] | None] = [
+        {"plain": torch.full((1, 2), float(rank // 2)), "own": torch.full((1, 2), float(rank)), "fc": torch.ones(1, 2)}
+        for rank in range(4)
+    ]
+    if lost is not None:
+        parts[lost] = None
+    path = tmp_path / "run.zarr"
+    save_tensors(parts, "batch channel", path, lambda record: mesh(record) if record.path == "fc" else None)
+    joined = ActivationCache.open(path)
+    assert joined["plain"].tolist() == [[0.0, 0.0], [1.0, 1.0]]
+    assert joined.find("plain").note.startswith("4 ranks: batch (dp)")
+    assert [record.item for record in joined.records if record.path == "own"] == [
+        f"rank {rank}" for rank in range(4) if rank != lost
+    ]
+
+
 # -- values of which nothing says how they lie
 
 
@@ -366,6 +385,21 @@ def test_tokens_are_those_of_all_samples(model: Reader, ids: Tensor, tmp_path: P
     assert [row[5] for row in texts[0]] == ["0.0.5", "0.1.5", "1.0.5"]
 
 
+@pytest.mark.parametrize("lost", [None, 2, 3])
+def test_ranks_that_saw_the_same_samples_count_once(tmp_path: Path, lost: int | None) -> None:
+    place = over("batch", "shard 1", mesh=(2, 2), names=("dp", "tp"))
+    for rank in range(4):
+        if rank != lost:
+            texts, picture = [f"{rank // 2}a", f"{rank // 2}b"], torch.full((1, 3, 2, 2), rank // 2 / 2)
+            cache = ActivationCache.from_tensors(
+                {"fc": torch.ones(1, 2)}, dims="batch channel", tokens=texts, image=picture
+            )
+            placed(cache, rank, place).save(tmp_path / "run.zarr", rank=rank, world_size=4)
+    joined = ActivationCache.open(tmp_path / "run.zarr")
+    assert joined.token_texts == [[["0a", "0b"], ["1a", "1b"]]]
+    assert joined.image[:, 0, 0, 0].tolist() == [0.0, 0.5]
+
+
 def test_a_closed_cache_reads_nothing(saved: Path) -> None:
     joined = ActivationCache.open(saved)
     value = joined.value(joined.find("embed"))
@@ -382,8 +416,8 @@ def test_a_closed_cache_reads_nothing(saved: Path) -> None:
 def test_a_lost_rank_is_said_and_its_samples_are_no_values(copied: Path, single: ActivationCache) -> None:
     shutil.rmtree(copied / "ranks" / "2")
     joined = ActivationCache.open(copied)
-    assert joined.summary.endswith("recorded by 3 ranks, all on disk, rank 2 of 3 missing")
-    assert joined.remarks == ("rank 2 of 3 missing: what it recorded is not here; it saved nothing",)
+    assert joined.summary.endswith("recorded by 3 ranks, on disk, rank 2 of 3 missing")
+    assert joined.remarks == ("rank 2 of 3 missing: nothing was saved there; the records say what they lack",)
     assert joined.find("embed").note == (
         "3 ranks: batch; rank 2 of 3 missing; what rank 2 had is left out, since its size is not known"
     )

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.launch import launch_token
 from memviz_widgets.errors import GatherError
-from memviz_widgets.records import Placement
 
 BATCHES = {2: (3, 2), 4: (2, 1, 2, 1)}
 """Samples of each rank, by the number of ranks."""
@@ -69,28 +67,6 @@ def networks() -> dict[str, tuple[nn.Module, Tensor]]:
     return {name: (network.eval(), x) for name, network, x in made}
 
 
-def placed(cache: ActivationCache) -> ActivationCache:
-    """Every rank had samples of its own: said here where the capture does not say it."""
-    mesh = Placement((distributed.get_world_size(),), ("",), tuple(range(distributed.get_world_size())), ("batch",), ())
-    cache._records = tuple(
-        replace(
-            record,
-            rank=distributed.get_rank(),
-            placement=record.placement or (mesh if "batch" in record.dims else None),
-        )
-        for record in cache.records
-    )
-    return cache
-
-
-def gathering(self: ActivationCache) -> None:
-    """In the place of ``ActivationCache._gather``: the placement first."""
-    _GATHER(placed(self))
-
-
-_GATHER = ActivationCache._gather
-
-
 def run(rank: int, world_size: int, folder: Path) -> dict[str, Any]:
     """All captures of this rank. The last rank is killed before it saves the last one."""
     store = f"file://{folder / 'store'}"
@@ -100,8 +76,7 @@ def run(rank: int, world_size: int, folder: Path) -> dict[str, Any]:
         model = DistributedDataParallel(network)
         mine = x[: sum(BATCHES[world_size])].split(BATCHES[world_size])[rank]
         hooks = len(network._forward_hooks)
-        placed(ActivationCache.capture(model, mine)).save(folder / f"{name}.zarr")
-        ActivationCache._gather = gathering  # type: ignore[method-assign]
+        ActivationCache.capture(model, mine).save(folder / f"{name}.zarr")
         gathered = ActivationCache.capture(model, mine, gather=True)
         found[name] = {
             "whole": gathered.summary,
@@ -115,11 +90,13 @@ def run(rank: int, world_size: int, folder: Path) -> dict[str, Any]:
         found[name]["steps"] = loop.get("", step=1).shape[0]
     network, x = networks()["cnn"]
     mine = x[: sum(BATCHES[world_size])].split(BATCHES[world_size])[rank]
-    tight = ActivationCache.capture(network, mine, gather=True, budget=6000)
+    model = DistributedDataParallel(network)
+    tight = ActivationCache.capture(model, mine, gather=True, budget=6000)
     found["tight"] = tight.held_bytes
+    last = ActivationCache.capture(model, mine)
     if rank == world_size - 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    placed(ActivationCache.capture(network, mine)).save(folder / "lost.zarr")
+    last.save(folder / "lost.zarr")
     try:
         ActivationCache.capture(network, mine, gather=True)
     except GatherError as error:

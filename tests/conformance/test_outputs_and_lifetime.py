@@ -9,6 +9,7 @@ import math
 import pickle
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import accelerate  # type: ignore[import-untyped]
@@ -203,6 +204,31 @@ def test_38_weights_that_are_offloaded(captured: Capture) -> None:
             value = each["1.0"]
         assert torch.equal(value, plain[1][0](plain[0](X)))
     assert model[0].weight.is_meta and model[1][0].weight.is_meta
+
+
+def test_38_layers_on_cpu_and_disk(captured: Capture, tmp_path: Path) -> None:
+    """A transformer that accelerate's dispatch_model lays over memory and disk, as ``device_map`` does."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(n_layer=3, n_head=2, n_embd=8, vocab_size=20, n_positions=16)
+    model = transformers.GPT2LMHeadModel(config).eval()
+    ids = torch.randint(0, 20, (2, 5))
+    with torch.no_grad():
+        plain = captured(model, {"input_ids": ids, "use_cache": False})
+    laid: dict[str, Any] = {"transformer.wte": "cpu", "transformer.wpe": "cpu", "transformer.ln_f": "cpu"}
+    laid |= {"transformer.drop": "cpu", "lm_head": "cpu"}
+    laid |= {f"transformer.h.{number}": "disk" if number else "cpu" for number in range(3)}
+    model = accelerate.dispatch_model(model, laid, main_device="cpu", offload_dir=tmp_path, force_hooks=True)
+    away = model.transformer.h[2].attn.c_attn
+    assert away.weight.is_meta
+    with torch.no_grad():
+        for budget in ("1 GiB", 2000):
+            with unchanged(model):
+                cache = captured(model, {"input_ids": ids, "use_cache": False}, budget=budget)
+                for path in ("transformer.h.2.attn.c_attn", "transformer.h.1.mlp", "lm_head"):
+                    assert torch.equal(cache[path], plain[path]), path
+                weights = cache.get("transformer.h.2.attn", "attention")
+            assert torch.equal(weights, plain.get("transformer.h.2.attn", "attention")) and away.weight.is_meta
 
 
 def test_39_lazy_modules() -> None:

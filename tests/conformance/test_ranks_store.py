@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -18,11 +17,9 @@ from torch import Tensor
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.ranks_values import RanksValue
 
+from .rank_launch import ENVIRONMENT, LAUNCH_S, ROOT, launched
 from .ranks_store_run import BATCHES, networks
 
-LAUNCH_S = 240
-"""Seconds until a launch counts as hanging."""
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("transformer", "cnn")
 
 
@@ -32,33 +29,16 @@ class Launch(NamedTuple):
     folder: Path
     world_size: int
     found: list[dict[str, Any] | None]
-    exits: list[int]
 
 
 @pytest.fixture(scope="module", params=sorted(BATCHES), ids=lambda count: f"{count} ranks")
 def launch(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Launch:
     count, folder = request.param, tmp_path_factory.mktemp("launch")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.conformance.ranks_store_run", str(rank), str(count), str(folder)],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    try:
-        errors = [process.communicate(timeout=LAUNCH_S)[1] for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()  # does nothing to one that has ended
-    exits = [process.returncode for process in ranks]
-    assert exits == [0] * (count - 1) + [-signal.SIGKILL], "\n".join(errors)
+    exits, errors = launched("tests.conformance.ranks_store_run", count, folder)
+    assert exits == [0] * (count - 1) + [-signal.SIGKILL], errors
     reports = [folder / f"{rank}.json" for rank in range(count)]
     found = [json.loads(each.read_text()) if each.exists() else None for each in reports]
-    return Launch(folder, count, found, exits)
+    return Launch(folder, count, found)
 
 
 def single(name: str, world_size: int) -> ActivationCache:
@@ -148,14 +128,13 @@ def test_the_script_of_the_documentation_runs_under_torchrun(tmp_path: Path) -> 
     script = re.findall(r"```python\n(# ranks.py.*?)```", section, re.DOTALL)[0]
     (tmp_path / "ranks.py").write_text(script)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "ranks.py"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     for _ in range(2):  # the second launch takes the place of the first
         ended = subprocess.run(
-            command, cwd=tmp_path, env=environment, timeout=LAUNCH_S, capture_output=True, text=True, check=False
+            command, cwd=tmp_path, env=ENVIRONMENT, timeout=LAUNCH_S, capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, ended.stderr
     opened = ActivationCache.open(tmp_path / "ranks.zarr")
-    assert sum(record.shape[0] for record in opened.records if record.path == "linear1") == 8
+    assert opened["linear1"].shape == (8, 6, 32) and opened.find("linear1").note == "2 ranks: batch"
     label = json.loads((tmp_path / "ranks.zarr" / "zarr.json").read_text())["attributes"]["memviz"]
     assert label["world_size"] == 2
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{16}", label["launch"])  # of the launcher, and drawn from the store
