@@ -114,8 +114,11 @@ export class PictureDetail {
     }
     const [flat, kind] = [shown.flat(), shown.pageKind];
     this.question = place && part ? () => this.ask(shown, place.index, kind, flat, part, frameOf) : null;
-    // not before the event is over: a turn of the wheel changes one axis after the other
-    this.life.after('detail', scrubbed ? DETAIL_AFTER_MS : 0, () => this.askNewest());
+    if (scrubbed) {
+      this.life.after('detail', DETAIL_AFTER_MS, () => this.askNewest());
+    } else { // not before the event is over, which changes one axis after the other, but before the page is drawn
+      queueMicrotask(() => this.askNewest());
+    }
   }
 
   /** One question at a time: the first is asked at once, and of those that come while it is open only the last. */
