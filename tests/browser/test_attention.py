@@ -114,9 +114,9 @@ def test_a_head_of_the_overview_and_a_token_of_the_text_are_selected_by_a_click(
     row.scroll_into_view_if_needed()  # rows that are out of sight are empty
     row.locator(".memviz-head").nth(7).click()
     page.locator(".memviz-tokens .memviz-token").nth(4).click()
-    page.wait_for_timeout(300)  # the kernel hears of it later
-    selected = notebook.evaluate("[getattr(explorer.selection, n) for n in ('path', 'head', 'query', 'time')]")
-    assert selected == ["encoder.layer.3.attention.self attention", 7, 4, 4]
+    expected = ["encoder.layer.3.attention.self attention", 7, 4, 4]
+    selected = "[getattr(explorer.selection, n) for n in ('path', 'head', 'query', 'time')]"
+    assert notebook.heard(selected, expected) == expected
     expect(page.locator(".memviz-tokens-caption").first).to_contain_text("query 4")
 
 
