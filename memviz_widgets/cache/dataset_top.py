@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -90,6 +91,20 @@ class TopTally:
         rank, channel = ((self._sample >= first) & (self._place < 0)).nonzero(as_tuple=True)
         maps = values[self._sample[rank, channel] - first, channel]
         self._place[rank, channel] = torch.from_numpy(maps.numpy().argmax(1))  # numpy's: the first of equal ones
+
+    def merge(self, other: TopTally, samples: npt.NDArray[np.int64]) -> None:
+        """Take those of another one as well, of which sample ``n`` is ``samples[n]`` here."""
+        if not self._most:
+            return
+        theirs = torch.where(other._sample < 0, -1, torch.from_numpy(samples)[other._sample.clamp(min=0)])
+        value = torch.cat([self._value, other._value])
+        sample = torch.cat([self._sample, theirs])
+        place = torch.cat([self._place, other._place])
+        # Stable, so that of equal values the earlier sample is first.
+        by_sample = sample.sort(dim=0, stable=True).indices
+        order = by_sample.gather(0, value.gather(0, by_sample).sort(dim=0, descending=True, stable=True).indices)
+        order = order[: self._most]
+        self._value, self._sample, self._place = (each.gather(0, order) for each in (value, sample, place))
 
     def examples(self, channel: int, sizes: tuple[int, ...]) -> tuple[Example, ...]:
         """The examples of a channel; ``sizes``: of the axes besides batch and channel."""
