@@ -22,7 +22,6 @@ from .dataset_format import DatasetPlan
 from .dataset_ranks import Whole
 from .dataset_shards import DatasetFolder
 from .dataset_spans import SamplesValue, Spans
-from .dataset_statistics import Counts
 from .opening_values import LATEST_BYTES
 from .ranks_notes import ranks_text
 from .ranks_store import LEAST_LATEST_BYTES, part_place
@@ -36,12 +35,12 @@ class Part:
 
     Attributes:
         contents: Its own data set.
-        samples: The number in the whole of each of its samples, rising.
+        spans: Which samples of the whole these are.
         whole: Batches and samples of the whole loader, 0 = not known.
     """
 
     contents: Contents
-    samples: Counts
+    spans: Spans
     whole: tuple[int, int]
 
 
@@ -55,17 +54,17 @@ class RanksDataset(ActivationDataset):
     """
 
     def __init__(self, parts: Mapping[int, Part], label: Whole, budget_bytes: int) -> None:
-        recorded = sum(len(part.samples) for part in parts.values())
+        recorded = sum(len(part.spans) for part in parts.values())
         batches = max(part.whole[0] for part in parts.values())
         known = max(part.whole[1] for part in parts.values())
-        samples = max(known, *(int(part.samples[-1]) + 1 for part in parts.values() if len(part.samples)), 0)
+        samples = max(known, *(int(part.spans.pairs().sum(1).max(initial=0)) for part in parts.values()))
         super().__init__(_joined(parts, samples, gaps=recorded < samples), budget_bytes)
         self.complete = bool(known) and recorded == samples
         self._parts = {
             rank: ActivationDataset(part.contents, budget_bytes, max(LEAST_LATEST_BYTES, LATEST_BYTES // len(parts)))
             for rank, part in parts.items()
         }
-        self._places = {rank: part.samples for rank, part in parts.items()}
+        self._places = {rank: part.spans.places() for rank, part in parts.items()}
         self._values.recorded_bytes = sum(each.recorded_bytes for each in self._parts.values())
         self._world_size = label.world_size
         self._unfinished = _unfinished(parts, label, batches)
@@ -114,8 +113,9 @@ def open_ranks(place: StorePlace, label: Whole, budget_bytes: int) -> RanksDatas
             raise FormatError(f"its parts do not belong together: rank {first} recorded {difference} as rank {rank}")
         if _sizes(mine) != _sizes(theirs):
             raise FormatError(f"its parts do not belong together: outputs of ranks {first} and {rank} differ")
-    every = np.sort(np.concatenate([part.samples for part in parts.values()]))
-    if (every[1:] == every[:-1]).any():
+    every = np.concatenate([part.spans.pairs() for part in parts.values()])
+    every = every[every[:, 0].argsort()]
+    if (every[1:, 0] < every[:-1].sum(1)).any():
         raise FormatError("two of its parts have the same samples: the ranks had different loaders")
     wholes = {part.whole for part in parts.values() if part.whole[0]}
     if len(wholes) > 1:
@@ -138,7 +138,7 @@ def _part(place: StorePlace) -> Part | None:
     if whole is None or whole.shape != (1, 2):
         raise FormatError(f"{place.text!r} is no part of a data set of several ranks")
     batches, samples = map(int, whole[0])
-    return Part(contents, Spans.of(state, contents.commit).samples(), (batches, samples))
+    return Part(contents, Spans.of(state, contents.commit), (batches, samples))
 
 
 def _sizes(plan: DatasetPlan) -> list[object]:
@@ -152,9 +152,10 @@ def _joined(parts: Mapping[int, Part], samples: int, *, gaps: bool) -> Contents:
     plan = replace(first.plan, arrays=tuple(arrays))
     tallies, tops = tallies_of(plan, None)
     for part in parts.values():
+        places = part.spans.places()
         for number in range(len(plan.arrays)):
             tallies[number].merge(part.contents.tallies[number])
-            tops[number].merge(part.contents.tops[number], part.samples)
+            tops[number].merge(part.contents.tops[number], places.whole)
     return Contents(plan, replace(first.commit, samples=samples), tallies, tops, None)
 
 

@@ -56,13 +56,49 @@ class Spans:
 
     def state(self, whole: tuple[int, int]) -> dict[str, Array]:
         """For the commit; ``whole``: batches and samples of the whole loader."""
-        pairs = np.array(self._pairs, np.int64).reshape(-1, 2)
-        return {"spans": pairs, "whole": np.array([whole], np.int64)}
+        return {"spans": self.pairs(), "whole": np.array([whole], np.int64)}
 
-    def samples(self) -> Counts:
-        """The number in the whole of each sample, in their order here: rising."""
-        rows = [np.arange(first, first + count) for first, count in self._pairs]
-        return np.concatenate([np.zeros(0, np.int64), *rows]).astype(np.int64)
+    def __len__(self) -> int:
+        return sum(count for _, count in self._pairs)
+
+    def pairs(self) -> Counts:
+        """First sample in the whole, and number of samples, of each span: (spans, 2)."""
+        return np.array(self._pairs, np.int64).reshape(-1, 2)
+
+    def places(self) -> Places:
+        """The same, to look samples up."""
+        starts, counts = self.pairs().T
+        return Places(starts, np.concatenate([np.zeros(1, np.int64), counts.cumsum()]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where the samples of a rank are in the whole. As large as the spans, however many samples are in them.
+
+    Attributes:
+        starts: (spans,), first sample of each in the whole, rising.
+        before: (spans + 1,), samples of the rank before each, and all of them.
+    """
+
+    starts: Counts
+    before: Counts
+
+    def whole(self, own: Counts) -> Counts:
+        """The numbers in the whole of some of the rank's own samples."""
+        at = np.searchsorted(self.before, own, side="right") - 1
+        return self.starts[at] + own - self.before[at]
+
+    def own(self, asked: range) -> slice:
+        """Which of its own samples lie among some of the whole, which are in a row."""
+        first, stop = (self._count_before(edge) for edge in (asked.start, asked.stop))
+        return slice(first, max(first, stop))
+
+    def _count_before(self, sample: int) -> int:
+        """How many of its own samples come before one of the whole."""
+        at = int(np.searchsorted(self.starts, sample, side="right")) - 1
+        if at < 0:
+            return 0
+        return int(min(self.before[at] + sample - self.starts[at], self.before[at + 1]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +109,13 @@ class SamplesValue:
         shape: Of the whole, samples first.
         dtype: Of what is read; one that has NaN, where a sample is missing.
         parts: Rank -> its value, its own samples first.
-        samples: Rank -> the number in the whole of each of them, rising.
+        places: Rank -> where in the whole these are.
     """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     parts: Mapping[int, Tensor | LazyValue]
-    samples: Mapping[int, Counts]
+    places: Mapping[int, Places]
 
     def read(self, index: Index) -> Tensor:
         """A part, on the CPU. Of each rank what is asked for is read at once.
@@ -94,7 +130,7 @@ class SamplesValue:
         keep = tuple(slice(None) if isinstance(entry, slice) else 0 for entry in index)
         rest = tuple(slice(each.start, each.stop) for each in wanted[1:])
         asked = wanted[0]
-        found = {rank: self._own(rank, asked) for rank in self.parts}
+        found = {rank: self.places[rank].own(asked) for rank in self.parts}
         touched = {rank: own for rank, own in found.items() if own.start < own.stop}
         with torch.inference_mode(False), torch.no_grad():
             whole = torch.empty([len(each) for each in wanted], dtype=self.dtype)
@@ -103,7 +139,8 @@ class SamplesValue:
             for rank, own in touched.items():
                 value, inside = self.parts[rank], (own, *rest)
                 part = value[inside] if isinstance(value, Tensor) else value.read(inside)
-                whole[torch.from_numpy(self.samples[rank][own] - asked.start)] = part.to(self.dtype)
+                numbers = self.places[rank].whole(np.arange(own.start, own.stop))
+                whole[torch.from_numpy(numbers - asked.start)] = part.to(self.dtype)
             return whole[keep]
 
     def load(self) -> Tensor:
@@ -113,14 +150,9 @@ class SamplesValue:
     def missing(self, index: tuple[int, ...]) -> bool:
         """Whether nobody recorded an element; -1 stands for all positions of an axis, of which one is enough."""
         asked = range(self.shape[0]) if index[0] < 0 else range(index[0], index[0] + 1)
-        there = [self._own(rank, asked) for rank in self.parts]
+        there = [self.places[rank].own(asked) for rank in self.parts]
         recorded: int = sum(own.stop - own.start for own in there)
         return recorded < len(asked)
-
-    def _own(self, rank: int, asked: range) -> slice:
-        """Where in its own samples a rank has those that are asked for."""
-        first, stop = np.searchsorted(self.samples[rank], (asked.start, asked.stop))
-        return slice(int(first), max(int(first), int(stop)))
 
     def __repr__(self) -> str:
         return f"<SamplesValue: {' x '.join(map(str, self.shape))}, {len(self.parts)} ranks>"

@@ -6,15 +6,14 @@ largest values, and where in the sample that value is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .dataset_statistics import Array
+from .dataset_statistics import Array, Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +91,13 @@ class TopTally:
         maps = values[self._sample[rank, channel] - first, channel]
         self._place[rank, channel] = torch.from_numpy(maps.numpy().argmax(1))  # numpy's: the first of equal ones
 
-    def merge(self, other: TopTally, samples: npt.NDArray[np.int64]) -> None:
-        """Take those of another one as well, of which sample ``n`` is ``samples[n]`` here."""
+    def merge(self, other: TopTally, number: Callable[[Counts], Counts]) -> None:
+        """Take those of another one as well; ``number``: gives the numbers here of its samples."""
         if not self._most:
             return
-        theirs = torch.where(other._sample < 0, -1, torch.from_numpy(samples)[other._sample.clamp(min=0)])
+        theirs = other._sample.clone()
+        known = theirs >= 0
+        theirs[known] = torch.from_numpy(number(theirs[known].numpy()))
         value = torch.cat([self._value, other._value])
         sample = torch.cat([self._sample, theirs])
         place = torch.cat([self._place, other._place])
