@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from .dataset_format import (
 )
 from .dataset_layers import Found, Options, Reduce, by_channel, check_options, outputs_of, tensors_in, weights_crc
 from .dataset_opening import open_dataset
-from .dataset_ranks import begin_part, model_of_one, outputs_of_one, refuse_ranks
+from .dataset_ranks import begin_part, check_neighbours, model_of_one, outputs_of_one, refuse_ranks
 from .dataset_shards import DatasetFolder, ShardWriter
 from .dataset_share import Share, share_of
 from .dataset_spans import Spans
@@ -124,9 +125,11 @@ def record_dataset(
     wanted = _wanted_plan(model, options, top_k)
     share = Share(loader) if part is None else share_of(loader, *part)
     shard_bytes = _shard_bytes(chunk)
+    check = _no_check
     if part is not None:
+        check = partial(check_neighbours, folder.place, part)
         folder = begin_part(folder.place, part, share.split)
-    recording = _Recording(folder, wanted, shard_bytes, share)
+    recording = _Recording(folder, wanted, shard_bytes, share, check)
     if recording.find(resume=resume):
         return open_dataset(to)
     bar = Progress(share.total, "data set", unit="batch") if progress and (part is None or part[0] == 0) else None
@@ -156,11 +159,20 @@ class _Recording:
         wanted: What is to be recorded; its arrays are known with the first batch.
         shard_bytes: Size of a shard of a new one.
         share: The batches that are to be there.
+        check: Called with the plan after the first commit that it makes.
     """
 
-    def __init__(self, folder: DatasetFolder, wanted: DatasetPlan, shard_bytes: int, share: Share) -> None:
+    def __init__(
+        self,
+        folder: DatasetFolder,
+        wanted: DatasetPlan,
+        shard_bytes: int,
+        share: Share,
+        check: Callable[[DatasetPlan], None],
+    ) -> None:
         self._folder = folder
         self._share = share
+        self._check_others = check
         self._spans = Spans()  # of one rank among several: which samples of the whole its own are
         self._plan = wanted
         self._shard_bytes = shard_bytes
@@ -232,15 +244,21 @@ class _Recording:
                     self.commit = replace(self.commit, batches=number + 1, taken=0, inputs=inputs, last=last)
                     if self._full or time.monotonic() - self._committed_s > COMMIT_S:
                         self._write_commit()
+                        self._check_once()
                 if bar is not None:
                     bar.step(1)
             if number + 1 < done:
                 raise DatasetError(_other_samples(done))
             self._write_commit(complete=True)
+            self._check_once()
         except BaseException:
             if self._whole and self._writer is not None and self.commit.samples:
                 self._write_commit()
             raise
+
+    def _check_once(self) -> None:
+        check, self._check_others = self._check_others, _no_check
+        check(self._plan)
 
     @property
     def _full(self) -> bool:
@@ -313,6 +331,10 @@ class _Recording:
             writer.describe(commit.samples)
         self.commit = commit
         self._committed_s = time.monotonic()
+
+
+def _no_check(_: DatasetPlan) -> None:
+    """Of a process that is alone."""
 
 
 def _check_top(top_k: object) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 from .. import capture as capturing
 from ..errors import DatasetError, FormatError, SaveError
-from .dataset_format import FORMAT
+from .dataset_format import COMMIT_NAME, FORMAT, DatasetPlan, read_plan
 from .dataset_layers import Found, Options, outputs_of
 from .dataset_shards import DatasetFolder
 from .dataset_share import BLOCKS, TURNS
@@ -83,6 +83,30 @@ def begin_part(place: StorePlace, part: tuple[int, int], split: str) -> DatasetF
     describe_group(place.inside(LABEL_NAME), {LABEL_KEY: attributes})
     describe_group(place.inside(f"{PARTS}/{LABEL_NAME}"), {})
     return DatasetFolder(part_place(place, part[0]))
+
+
+def check_neighbours(place: StorePlace, part: tuple[int, int], plan: DatasetPlan) -> None:
+    """Compare what a rank records with what the ranks before and after it have committed.
+
+    Called after a commit of its own: of two ranks the later one sees the other. So all are compared, however many.
+
+    Raises:
+        DatasetError: when another rank records another model, other layers or options.
+    """
+    rank, world_size = part
+    for other in {(rank - 1) % world_size, (rank + 1) % world_size}:
+        folder = DatasetFolder(part_place(place, other))
+        try:
+            if not folder.place.inside(COMMIT_NAME).exists():
+                continue
+            theirs = read_plan(folder.label())
+        except (FormatError, OSError):
+            continue  # said when the whole is opened
+        if difference := theirs.difference(plan):
+            raise DatasetError(
+                f"rank {other} recorded {difference} as rank {rank}. Give all ranks the same model with the same "
+                f"weights, the same layers and options, and another path than {place.text!r}."
+            )
 
 
 def refuse_ranks(place: StorePlace, text: bytes) -> None:

@@ -184,7 +184,11 @@ def test_a_lost_rank_is_said_and_drawn_as_missing(tmp_path: Path, of: str, alone
     source = PageSource(found)
     assert source.value(0, gone[0] * 4, 0, 0).number is None
     assert source.value(0, there[-1] * 4, 0, 0).number == pytest.approx(float(alone["0"][there[-1], 0, 0, 0]))
+    assert source.text(0, source.value(0, gone[0] * 4, 0, 0)) == "not recorded"
     assert source.summary == found.summary
+    found.save(tmp_path / "capture.zarr")
+    saved = mv.ActivationCache.open(tmp_path / "capture.zarr")
+    assert torch.equal(saved["0"].nan_to_num(nan=9), values.nan_to_num(nan=9))
     ranks(folder, of, 4, [2])
     check_equal(mv.open_dataset(folder), alone)
     found.close()
@@ -230,8 +234,11 @@ def test_what_was_begun_otherwise_is_refused(tmp_path: Path) -> None:
         record(folder, batches()[:-1], model=network().eval(), top_k=7, rank=0, world_size=2)
     with pytest.raises(SaveError, match="exists; give another path, or resume=True"):
         ranks(folder, "list", 2, [0], resume=False)
-    with pytest.raises(FormatError, match="do not belong together: rank 0 recorded top_k 7, not 3 as rank 1"):
+    with pytest.raises(DatasetError, match=r"rank 0 recorded top_k 7, not 3 as rank 1\. Give all ranks the same"):
         ranks(folder, "list", 2, [1], top_k=3)
+    assert mv.open_dataset(folder / "ranks" / "1").samples == 48  # it stopped at its first commit
+    with pytest.raises(FormatError, match="do not belong together: rank 0 recorded top_k 7, not 3 as rank 1"):
+        mv.open_dataset(folder)
     (tmp_path / "c.zarr").mkdir()
     (tmp_path / "c.zarr" / "zarr.json").write_text('{"attributes": {}}')
     with pytest.raises(SaveError, match="is no data set"):
