@@ -44,7 +44,7 @@ from .dataset_ranks import begin_part, check_neighbours, model_of_one, outputs_o
 from .dataset_shards import DatasetFolder, ShardWriter
 from .dataset_share import Share, share_of
 from .dataset_spans import Spans
-from .launch import rank_of
+from .launch import process_group, rank_of
 from .store_files import FOLDER, store_place
 
 COMMIT_S = 30.0
@@ -116,7 +116,8 @@ def record_dataset(
     _check_top(top_k)
     part = rank_of(rank, world_size)
     check_model(model)
-    if part is not None:
+    among_ranks = part is not None or process_group() is not None
+    if among_ranks:
         model = model_of_one(model)
     check_sizes(model)
     refuse_active(model)
@@ -133,7 +134,7 @@ def record_dataset(
     if recording.find(resume=resume):
         return open_dataset(to)
     bar = Progress(share.total, "data set", unit="batch") if progress and (part is None or part[0] == 0) else None
-    run = outputs_of if part is None else outputs_of_one
+    run = outputs_of_one if among_ranks else outputs_of
     with closing(bar) if bar is not None else nullcontext():
         try:
             recording.run(lambda batch: run(model, batch, options), bar)

@@ -79,6 +79,10 @@ def main() -> None:
 
         fully_shard(sharded, mesh=init_device_mesh("cpu", (count,)))
         refuses(sharded, "its weights lie on several ranks (fully_shard)", folder / "sharded.zarr")
+        normed = DistributedDataParallel(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))).eval()
+        if rank == 0:  # it would send its buffers to the other ranks
+            alone = record_dataset(normed, loader(), to=folder / "normed.zarr", progress=False, rank=0, world_size=1)
+            assert alone.names() == ("0", "1", "")
         distributed.barrier()
     record_dataset(model, loader(), to=folder / "acts.zarr", **OPTIONS)
     if not kill:
