@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,38 +18,49 @@ from .rank_launch import launched
 from .ranks_dataset_run import BATCH, OPTIONS, loader
 
 pytest.importorskip("zarr")
-RANKS = 2
+RUN = "tests.conformance.ranks_dataset_run"
 BATCHES = -(-SAMPLES // BATCH)
+PER_SHARD = 3
+"""Batches after which a part commits."""
 
 
-def forwards(folder: Path, rank: int, run: int) -> int:
-    return int((folder / f"{rank}.{run}.forwards").read_text())
+def forwards(folder: Path, count: int, run: int) -> list[int]:
+    """How many each rank ran in a launch."""
+    return [int((folder / f"{rank}.{run}.forwards").read_text()) for rank in range(count)]
 
 
-def test_a_rank_is_killed_and_the_same_launch_completes(tmp_path: Path) -> None:
-    after = random.Random().randrange(4, BATCHES // RANKS)  # a shard is three batches
-    (tmp_path / "kill").write_text(f"1 {after}")
-    exits, errors = launched("tests.conformance.ranks_dataset_run", RANKS, tmp_path)
-    assert exits == [0, -signal.SIGKILL], (after, errors)
+@pytest.mark.parametrize("count", [2, 4])
+def test_a_rank_is_killed_and_the_same_launch_completes(tmp_path: Path, count: int) -> None:
+    edges = [rank * BATCHES // count for rank in range(count + 1)]
+    own = [stop - first for first, stop in pairwise(edges)]
+    victim = random.randrange(count)
+    after = random.randrange(PER_SHARD + 1, own[victim])
+    (tmp_path / "kill").write_text(f"{victim} {after}")
+    exits, errors = launched(RUN, count, tmp_path)
+    assert exits == [-signal.SIGKILL if rank == victim else 0 for rank in range(count)], (victim, after, errors)
     acts = tmp_path / "acts.zarr"
     begun = mv.open_dataset(acts)
-    kept = mv.open_dataset(acts / "ranks" / "1").samples // BATCH
-    own = [BATCHES // RANKS, BATCHES - BATCHES // RANKS]
-    assert 3 <= kept <= after
+    kept = mv.open_dataset(acts / "ranks" / str(victim)).samples // BATCH
+    assert PER_SHARD <= kept <= after
     assert not begun.complete
-    assert f"rank 1 of 2 has {kept} of {own[1]} batches" in begun.summary
-    assert begun["0"][(own[0] + kept) * BATCH :].isnan().all()
-    finished = files_of(acts / "ranks" / "0")
+    assert f"rank {victim} of {count} has {kept} of {own[victim]} batches" in begun.summary
+    gone = slice((edges[victim] + kept) * BATCH, edges[victim + 1] * BATCH)
+    assert begun["0"][gone].isnan().all()
+    assert int(begun["0"].isnan().sum()) == begun["0"][gone].numel()
+    others = {rank: files_of(acts / "ranks" / str(rank)) for rank in range(count) if rank != victim}
 
     (tmp_path / "kill").unlink()
-    exits, errors = launched("tests.conformance.ranks_dataset_run", RANKS, tmp_path)
-    assert exits == [0, 0], errors
-    assert [forwards(tmp_path, rank, 0) for rank in range(RANKS)] == [own[0], after]
-    assert [forwards(tmp_path, rank, 1) for rank in range(RANKS)] == [0, own[1] - kept]
-    assert files_of(acts / "ranks" / "0") == finished
-
-    found = mv.open_dataset(acts)
+    exits, errors = launched(RUN, count, tmp_path)
+    assert exits == [0] * count, errors
+    assert forwards(tmp_path, count, 0) == [after if rank == victim else own[rank] for rank in range(count)]
+    assert forwards(tmp_path, count, 1) == [own[rank] - kept if rank == victim else 0 for rank in range(count)]
+    assert all(files_of(acts / "ranks" / str(rank)) == before for rank, before in others.items())
     alone = mv.record_dataset(network().eval(), loader(), to=tmp_path / "alone.zarr", **OPTIONS)
+    check_equal(mv.open_dataset(acts), alone)
+
+
+def check_equal(found: mv.ActivationDataset, alone: mv.ActivationDataset) -> None:
+    """All values, statistics and examples are those of one process; moments up to another order of sums."""
     assert (found.complete, found.samples, found.names()) == (True, SAMPLES, alone.names())
     for path in alone.names():
         assert torch.equal(found[path], alone[path])
