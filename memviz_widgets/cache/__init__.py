@@ -6,7 +6,8 @@ from .activation_cache import ActivationCache
 from .budget import format_bytes, parse_budget
 from .checkpoints import timelapse
 from .dataset import record_dataset
-from .dataset_cache import ActivationDataset, open_dataset
+from .dataset_cache import ActivationDataset
+from .dataset_opening import open_dataset
 from .dataset_statistics import ChannelStatistics
 from .dataset_top import Example
 from .estimate import Estimate

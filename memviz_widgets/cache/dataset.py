@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from ..capture.weights import check_sizes
 from ..errors import BudgetError, DatasetError, FormatError, SaveError
 from .active import refuse_active
 from .budget import parse_budget
-from .dataset_cache import ActivationDataset, open_dataset, state_of, tallies_of
+from .dataset_cache import ActivationDataset, state_of, tallies_of
 from .dataset_format import (
     COMMIT_NAME,
     ArrayPlan,
@@ -38,8 +39,12 @@ from .dataset_format import (
     read_plan,
 )
 from .dataset_layers import Found, Options, Reduce, by_channel, check_options, outputs_of, tensors_in, weights_crc
-from .dataset_loader import batches_from
+from .dataset_opening import open_dataset
+from .dataset_ranks import begin_part, check_neighbours, model_of_one, outputs_of_one, refuse_ranks
 from .dataset_shards import DatasetFolder, ShardWriter
+from .dataset_share import Share, share_of
+from .dataset_spans import Spans
+from .launch import process_group, rank_of
 from .store_files import FOLDER, store_place
 
 COMMIT_S = 30.0
@@ -61,6 +66,8 @@ def record_dataset(
     dtype: torch.dtype | None = None,
     chunk: object = "64 MiB",
     progress: bool = True,
+    rank: int | None = None,
+    world_size: int | None = None,
 ) -> ActivationDataset:
     """Run the model on every batch of a loader and write what its layers return, a row per sample, to a Zarr folder.
 
@@ -74,6 +81,10 @@ def record_dataset(
     them is loaded once more, to see that it is the same; all of them from a loader that begins at the front only: one
     that is neither a list of batches nor a DataLoader over numbered samples in their order. The result is the same,
     byte for byte, as that of a run without a stop, if model and loader are.
+
+    In a process of several (a process group of torch.distributed) each rank records its own batches of the loader,
+    which must be that of the whole data set on all of them, without waiting for the others. What is returned is the
+    whole, as far as it is then; ``mv.open_dataset`` opens it later.
 
     Args:
         model: Any nn.Module. Inputs are passed to it as the loader gives them: on its device.
@@ -89,32 +100,48 @@ def record_dataset(
         dims: As in ``ActivationCache.capture``; "batch" is the axis of samples.
         dtype: Of what is kept, such as ``torch.float16``; statistics are of these values. None: the layer's own.
         chunk: Bytes of a shard, of all layers together: what is held in memory until it is written.
-        progress: Show a bar when it takes longer than some seconds.
+        progress: Show a bar when it takes longer than some seconds; of several processes rank 0 shows its own.
+        rank, world_size: Which of how many processes this is, for launchers without torch.distributed; None asks
+            the process group. ``rank=0, world_size=1`` records all batches in this process.
 
     Raises:
         DatasetError: when a layer was not called, has no axis of samples or another shape in another batch; when what
-            is there is of another model, other layers or options; when the loader gives other samples than before.
+            is there is of another model, other layers or options, or of another number of ranks; when the loader gives
+            other samples than before; when one rank cannot run the model or its part of the loader alone.
         SaveError: when the path is taken by something else, or cannot be written.
         ModelError, InputError, LayersError, DimsError, BudgetError, MissingExtraError: about the arguments.
         ForwardError: when a forward raised; the samples before it are committed.
     """
     check_options(reduce, dtype, call)
     _check_top(top_k)
-    check_sizes(check_model(model))
+    part = rank_of(rank, world_size)
+    check_model(model)
+    among_ranks = part is not None or process_group() is not None
+    if among_ranks:
+        model = model_of_one(model)
+    check_sizes(model)
     refuse_active(model)
     options = Options(layers, dims, reduce, dtype, call)
     folder = _folder_of(to)
     wanted = _wanted_plan(model, options, top_k)
-    recording = _Recording(folder, wanted, _shard_bytes(chunk))
+    share = Share(loader) if part is None else share_of(loader, *part)
+    shard_bytes = _shard_bytes(chunk)
+    check = _no_check
+    if part is not None:
+        check = partial(check_neighbours, folder.place, part)
+        folder = begin_part(folder.place, part, share.split)
+    recording = _Recording(folder, wanted, shard_bytes, share, check)
     if recording.find(resume=resume):
         return open_dataset(to)
-    total = len(loader) if isinstance(loader, Sized) else 0
-    bar = Progress(total, "data set", unit="batch") if progress else None
+    bar = Progress(share.total, "data set", unit="batch") if progress and (part is None or part[0] == 0) else None
+    run = outputs_of_one if among_ranks else outputs_of
     with closing(bar) if bar is not None else nullcontext():
         try:
-            recording.run(loader, lambda batch: outputs_of(model, batch, options), bar)
+            recording.run(lambda batch: run(model, batch, options), bar)
         except KeyboardInterrupt as error:
-            error.args = (f"{recording.commit.samples} samples are in {str(to)!r}; the same call goes on from there",)
+            error.args = (
+                f"{recording.commit.samples} samples are in {folder.place.text!r}; the same call goes on from there",
+            )
             raise
         except OSError as error:
             reason = str(error.strerror or error).rstrip(".")
@@ -132,10 +159,22 @@ class _Recording:
         folder: Where it goes.
         wanted: What is to be recorded; its arrays are known with the first batch.
         shard_bytes: Size of a shard of a new one.
+        share: The batches that are to be there.
+        check: Called with the plan after the first commit that it makes.
     """
 
-    def __init__(self, folder: DatasetFolder, wanted: DatasetPlan, shard_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: DatasetFolder,
+        wanted: DatasetPlan,
+        shard_bytes: int,
+        share: Share,
+        check: Callable[[DatasetPlan], None],
+    ) -> None:
         self._folder = folder
+        self._share = share
+        self._check_others = check
+        self._spans = Spans()  # of one rank among several: which samples of the whole its own are
         self._plan = wanted
         self._shard_bytes = shard_bytes
         self._writer: ShardWriter | None = None
@@ -156,7 +195,9 @@ class _Recording:
         if not resume:
             raise SaveError(f"{place.text!r} exists; give another path, or resume=True to go on with it.")
         try:
-            plan = read_plan(self._folder.label())
+            text = self._folder.label()
+            refuse_ranks(place, text)
+            plan = read_plan(text)
         except (FormatError, OSError) as error:
             if isinstance(error, FileNotFoundError) and place.local and not _files_in(place.root):
                 return False
@@ -169,6 +210,10 @@ class _Recording:
             )
         data = self._folder.commit()
         commit, state = read_commit(data, plan) if data is not None else (Commit(), None)
+        if self._share.split and state is not None:
+            self._spans = Spans.of(state, commit)
+            if self._share.whole[0] and tuple(state["whole"][0]) != self._share.whole:
+                raise DatasetError(_other_samples(commit.batches))
         if not commit.complete:
             self._begin(plan, commit, state)
         return commit.complete
@@ -178,16 +223,18 @@ class _Recording:
         self._tallies, self._tops = tallies_of(plan, state)
         self._writer = ShardWriter(self._folder, plan, commit.samples)
 
-    def run(self, loader: Iterable[Any], outputs: Callable[[Any], list[Found]], bar: Progress | None) -> None:
+    def run(self, outputs: Callable[[Any], list[Found]], bar: Progress | None) -> None:
         """Take every batch that is not there yet."""
         done, inputs = self.commit.batches, 0
-        rest = None if self.commit.last is None else batches_from(loader, done - 1)
+        rest = None if self.commit.last is None else self._share.rest(done - 1)
         first = 0 if rest is None else done - 1
         number = first - 1
         if bar is not None:
             bar.step(first)
         try:
-            for number, batch in enumerate(loader if rest is None else rest, first):  # looked at when it has ended
+            for number, batch in enumerate(
+                self._share.front() if rest is None else rest, first
+            ):  # looked at when it has ended
                 last, inputs = _inputs_crcs(batch, inputs)
                 if number == done - 1:
                     if (inputs != self.commit.inputs) if rest is None else (last != self.commit.last):
@@ -198,15 +245,21 @@ class _Recording:
                     self.commit = replace(self.commit, batches=number + 1, taken=0, inputs=inputs, last=last)
                     if self._full or time.monotonic() - self._committed_s > COMMIT_S:
                         self._write_commit()
+                        self._check_once()
                 if bar is not None:
                     bar.step(1)
             if number + 1 < done:
                 raise DatasetError(_other_samples(done))
             self._write_commit(complete=True)
+            self._check_once()
         except BaseException:
             if self._whole and self._writer is not None and self.commit.samples:
                 self._write_commit()
             raise
+
+    def _check_once(self) -> None:
+        check, self._check_others = self._check_others, _no_check
+        check(self._plan)
 
     @property
     def _full(self) -> bool:
@@ -215,8 +268,9 @@ class _Recording:
     def _take(self, found: list[Found], skip: int, number: int) -> None:
         """The samples of a batch from ``skip`` on: pieces that each end with their shard or with the batch."""
         writer = self._writer or self._begin_new(found)
-        self._check(found, number)
+        self._check(found, self._share.number(number))
         count, start = len(found[0].values), skip
+        first = self._share.first_sample(number, count) if self._share.split else 0
         while start < count:
             if not writer.room:
                 self._write_commit()
@@ -229,6 +283,8 @@ class _Recording:
                 self._tallies[array.number].add(channels)
                 self._tops[array.number].add(channels, self.commit.samples)
             writer.advance(stop - start)
+            if self._share.split:
+                self._spans.add(first + start, stop - start)
             self.commit = replace(self.commit, samples=self.commit.samples + stop - start, taken=stop)
             self._whole = True
             start = stop
@@ -268,11 +324,18 @@ class _Recording:
         commit = replace(self.commit, complete=complete)
         full = not writer.room
         writer.write()
-        self._folder.write(COMMIT_NAME, [commit_bytes(commit, state_of(self._tallies, self._tops))])
+        state = state_of(self._tallies, self._tops)
+        if self._share.split:
+            state |= self._spans.state(self._share.whole)
+        self._folder.write(COMMIT_NAME, [commit_bytes(commit, state)])
         if full or complete or commit.samples < self._plan.shard_samples:
             writer.describe(commit.samples)
         self.commit = commit
         self._committed_s = time.monotonic()
+
+
+def _no_check(_: DatasetPlan) -> None:
+    """Of a process that is alone."""
 
 
 def _check_top(top_k: object) -> None:

@@ -6,8 +6,8 @@ picture needs them, statistics per channel and the samples that excite a channel
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,50 +18,54 @@ from ..errors import DatasetError, FormatError
 from ..records import TensorRecord
 from .activation_cache import ActivationCache
 from .bringing_back import BringingBack
-from .budget import parse_budget
+from .budget import format_bytes
 from .dataset_format import ArrayPlan, Commit, DatasetPlan, read_commit, read_plan
 from .dataset_layers import place_axes
 from .dataset_shards import DatasetFolder
 from .dataset_statistics import Array, ChannelStatistics, ChannelTally, summary_of
 from .dataset_top import Example, TopTally
 from .held import Entry, Value
-from .opening_values import SavedValues
+from .opening_values import LATEST_BYTES, SavedValues
 from .spill import INTEGERS
-from .store_files import damaged, store_place
+from .store_files import damaged
 from .store_format_arrays import Place, StoredArray
 from .values import ValueStore
 
 
-def open_dataset(path: str | os.PathLike[str], *, budget: object = "1 GiB") -> ActivationDataset:
-    """What :func:`record_dataset` wrote, without the model: also while it is being written, as far as it is.
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """What a data set is made of.
 
-    Args:
-        path: The folder, or its URL.
-        budget: Bytes that values which are put together may occupy in memory.
+    Attributes:
+        plan: What it holds.
+        commit: How far it is.
+        tallies, tops: Statistics and examples of each array.
+        folder: Where its values are; None where they are put together from elsewhere.
+    """
+
+    plan: DatasetPlan
+    commit: Commit
+    tallies: list[ChannelTally]
+    tops: list[TopTally]
+    folder: DatasetFolder | None
+
+
+def read_contents(folder: DatasetFolder) -> tuple[Contents, dict[str, Array]] | None:
+    """What a folder holds, and the state in its commit; None before the first one.
 
     Raises:
-        FormatError: when there is nothing, or it is foreign, newer or damaged.
-        SaveError, MissingExtraError, BudgetError: about the arguments.
+        FormatError, OSError: when it cannot be read, FileNotFoundError when there is nothing.
     """
-    place = store_place(path)
-    folder = DatasetFolder(place)
-    try:
-        plan = read_plan(folder.label())
-        data = folder.commit()
-        if data is None:
-            raise FormatError("no sample is complete in it yet: its recording ended before the first commit")
-        commit, state = read_commit(data, plan)
-    except FileNotFoundError as error:
-        raise damaged(place, "there is nothing at this path" if not place.exists() else error) from error
-    except (FormatError, OSError) as error:
-        raise FormatError(
-            f"{place.text!r} cannot be opened: {error}. Give a path that mv.record_dataset wrote, or record it again."
-        ) from error
-    return ActivationDataset(folder, plan, commit, state, parse_budget(budget))
+    plan = read_plan(folder.label())
+    data = folder.commit()
+    if data is None:
+        return None
+    commit, state = read_commit(data, plan)
+    return Contents(plan, commit, *tallies_of(plan, state), folder), state
 
 
 class ActivationDataset(ActivationCache):
-    """What chosen layers gave for every sample of a data set. Made by :func:`open_dataset` and :func:`record_dataset`.
+    """What chosen layers gave for every sample of a data set. Made by ``open_dataset`` and ``record_dataset``.
 
     It is a cache: ``ActivationExplorer(dataset)`` shows it, with a slider over all samples and the samples that excite
     the selected channel most. ``dataset.get(path)`` reads all samples at once; ``dataset.sample(path, 7)`` one.
@@ -72,30 +76,26 @@ class ActivationDataset(ActivationCache):
         reduce: Name of the reduction, "" for none.
     """
 
-    def __init__(
-        self,
-        folder: DatasetFolder,
-        plan: DatasetPlan,
-        commit: Commit,
-        state: dict[str, Array],
-        budget_bytes: int,
-    ) -> None:
+    def __init__(self, contents: Contents, budget_bytes: int, latest_bytes: int = LATEST_BYTES) -> None:
         super().__init__(budget_bytes)
+        plan, commit, folder = contents.plan, contents.commit, contents.folder
         self.samples = commit.samples
         self.complete = commit.complete
         self.reduce = plan.reduce
-        self._plan = plan
-        self._tallies, self._tops = tallies_of(plan, state)
-        statistics = [each.statistics() for each in self._tallies]
-        self._statistics = statistics
+        self._plan, self._tops = plan, contents.tops
+        self._statistics = statistics = [each.statistics() for each in contents.tallies]
         values = ValueStore(budget_bytes)
         arrays = [_stored(each, commit.samples) for each in plan.arrays]
-        values.saved = saved = _DatasetValues(folder, plan, arrays)
         values.recorded_bytes = sum(each.nbytes for each in arrays)
-        for array in arrays:
-            value = Value(array.nbytes, dense=True, recorded=True, looked_at=True, spilled=saved.value(array.number))
-            value.stats = summary_of(statistics[array.number])
-            values.adopt(array.number, Entry({"": value}))
+        if folder is not None:
+            values.saved = saved = _DatasetValues(folder, plan, arrays)
+            saved.latest_bytes = latest_bytes
+            for array in arrays:
+                value = Value(
+                    array.nbytes, dense=True, recorded=True, looked_at=True, spilled=saved.value(array.number)
+                )
+                value.stats = summary_of(statistics[array.number])
+                values.adopt(array.number, Entry({"": value}))
         self._values = values
         self._again = BringingBack(values, None)
         self._records = tuple(
@@ -141,6 +141,12 @@ class ActivationDataset(ActivationCache):
             raise DatasetError(f"no channel {channel} in {record.label!r}; it has {array.channels}, counted from 0.")
         sizes = tuple(record.shape[axis] for axis in place_axes(record.dims))
         return self._tops[record.index].examples(channel, sizes)
+
+    @property
+    def summary(self) -> str:
+        """What was recorded, as one line; none of it is in memory."""
+        state = "" if self.complete else ", not complete"
+        return f"{format_bytes(self.recorded_bytes)} recorded, on disk{state}"
 
     def _check_sample(self, number: int) -> None:
         if not 0 <= number < self.samples:

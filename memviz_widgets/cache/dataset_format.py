@@ -27,6 +27,9 @@ CHUNK_BYTES = 4096
 """Samples that are smaller share a chunk of about this many bytes; a larger one is a chunk by itself."""
 SUM_BYTES = 4
 """The CRC-32C behind each chunk, and behind the index of a shard."""
+PART_STATE = ("spans", "whole")
+"""What the commit of one rank among several has besides: rows of first sample and number of samples, in the order in
+which they lie here; and batches and samples of the whole loader, 0 = not known."""
 MISSING = 2**64 - 1
 """In the index of a shard: there is no such chunk."""
 _TALLIES = ("count", "finite", "zero", "posinf", "neginf", "mean", "squares", "min", "max")
@@ -271,7 +274,12 @@ def read_commit(data: bytes, plan: DatasetPlan) -> tuple[Commit, dict[str, Array
     last = fields.whole("last") if fields.has("last") else None
     commit = Commit(**whole, complete=fields.truth("complete"), last=last)
     state: dict[str, Array] = {}
-    for name, shape in state_shapes(plan).items():
+    shapes = state_shapes(plan)
+    for name in filter(header.has, PART_STATE):
+        entry = header.inner(name)
+        rows = entry.wholes("shape")[:1] if entry is not None else ()
+        shapes[name] = (*rows, 2)
+    for name, shape in shapes.items():
         entry = header.inner(name)
         if entry is None or entry.wholes("shape") != shape or entry.text("dtype") not in _TYPES:
             raise FormatError(f"{name!r} of {COMMIT_NAME} is not as the arrays need it")

@@ -23,20 +23,20 @@ _SAME = (
 """What the loader of the other batches has from the whole one."""
 
 
-def batches_from(loader: Iterable[Any], first: int) -> Iterable[Any] | None:
-    """The batches from number ``first`` on, without making those before; None when only the front can be begun at.
+def batches_from(loader: Iterable[Any], first: int, stop: int | None = None) -> Iterable[Any] | None:
+    """The batches from ``first`` up to ``stop``, without making others; None when only the front can be begun at.
 
     Of a list or tuple of batches, and of a DataLoader over numbered samples in their order. One with a sampler of its
     own, or of a class of its own, is asked for all its batches.
     """
     if isinstance(loader, Sequence):
-        return (loader[number] for number in range(first, len(loader)))
+        return (loader[number] for number in range(len(loader))[first:stop])
     if type(loader) is not DataLoader or isinstance(loader.dataset, IterableDataset):
         return None
     sampler: Any = loader.batch_sampler
     if type(sampler) is not BatchSampler or type(sampler.sampler) is not SequentialSampler:
         return None
-    rest = _Rest(len(sampler.sampler), sampler.batch_size, first, drop_last=sampler.drop_last)
+    rest = _Rest(len(sampler.sampler), sampler.batch_size, slice(first, stop), drop_last=sampler.drop_last)
     made: DataLoader[Any] = DataLoader(
         loader.dataset, batch_sampler=rest, **{name: getattr(loader, name) for name in _SAME}
     )
@@ -44,10 +44,10 @@ def batches_from(loader: Iterable[Any], first: int) -> Iterable[Any] | None:
 
 
 class _Rest:
-    """Numbers of the samples of each batch from one on. Not a list of them: there may be a billion."""
+    """Numbers of the samples of some batches in a row. Not a list of them: there may be a billion."""
 
-    def __init__(self, samples: int, size: int, first: int, *, drop_last: bool) -> None:
-        self._starts = range(first * size, samples - size + 1 if drop_last else samples, size)
+    def __init__(self, samples: int, size: int, part: slice, *, drop_last: bool) -> None:
+        self._starts = range(0, samples - size + 1 if drop_last else samples, size)[part]
         self._samples, self._size = samples, size
 
     def __len__(self) -> int:

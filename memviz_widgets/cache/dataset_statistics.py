@@ -123,6 +123,15 @@ class ChannelTally:
         self._moments["squares"] += squares + delta * delta * (before * (count / total))
         self._moments["mean"] += delta * (count / total)
 
+    def merge(self, other: ChannelTally) -> None:
+        """Count what another tally has seen as well."""
+        for name, theirs in other._whole.items():
+            self._whole[name] += theirs
+        self._histogram += other._histogram
+        np.minimum(self._ends["min"], other._ends["min"], out=self._ends["min"])
+        np.maximum(self._ends["max"], other._ends["max"], out=self._ends["max"])
+        self._add_moments(other._moments["mean"], other._moments["squares"], other._whole["finite"])
+
     def statistics(self) -> ChannelStatistics:
         """The numbers."""
         count, finite = self._whole["count"].copy(), self._whole["finite"]

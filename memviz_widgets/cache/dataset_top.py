@@ -6,14 +6,14 @@ largest values, and where in the sample that value is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .dataset_statistics import Array
+from .dataset_statistics import Array, Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,22 @@ class TopTally:
         rank, channel = ((self._sample >= first) & (self._place < 0)).nonzero(as_tuple=True)
         maps = values[self._sample[rank, channel] - first, channel]
         self._place[rank, channel] = torch.from_numpy(maps.numpy().argmax(1))  # numpy's: the first of equal ones
+
+    def merge(self, other: TopTally, number: Callable[[Counts], Counts]) -> None:
+        """Take those of another one as well; ``number``: gives the numbers here of its samples."""
+        if not self._most:
+            return
+        theirs = other._sample.clone()
+        known = theirs >= 0
+        theirs[known] = torch.from_numpy(number(theirs[known].numpy()))
+        value = torch.cat([self._value, other._value])
+        sample = torch.cat([self._sample, theirs])
+        place = torch.cat([self._place, other._place])
+        # Stable, so that of equal values the earlier sample is first.
+        by_sample = sample.sort(dim=0, stable=True).indices
+        order = by_sample.gather(0, value.gather(0, by_sample).sort(dim=0, descending=True, stable=True).indices)
+        order = order[: self._most]
+        self._value, self._sample, self._place = (each.gather(0, order) for each in (value, sample, place))
 
     def examples(self, channel: int, sizes: tuple[int, ...]) -> tuple[Example, ...]:
         """The examples of a channel; ``sizes``: of the axes besides batch and channel."""

@@ -40,18 +40,22 @@ def part_of(rank: int | None = None, world_size: int | None = None) -> RankPart 
     Raises:
         SaveError: when one is given without the other, or they do not fit.
     """
+    found = rank_of(rank, world_size)
+    return None if found is None else RankPart(*found, launch_token())
+
+
+def rank_of(rank: int | None = None, world_size: int | None = None) -> tuple[int, int] | None:
+    """Rank and number of ranks of this process; None when it is alone. As :func:`part_of`, and without its launch."""
     if rank is None and world_size is None:
         group = process_group()
-        if group is None:
-            return None
-        return RankPart(group.get_rank(), group.get_world_size(), launch_token())
+        return None if group is None else (group.get_rank(), group.get_world_size())
     whole = all(isinstance(each, int) and not isinstance(each, bool) for each in (rank, world_size))
     if not whole or rank is None or world_size is None or not 0 <= rank < world_size:
         raise SaveError(
             f"rank={rank!r} and world_size={world_size!r}; expected both, with 0 <= rank < world_size, or neither to "
             "ask the process group."
         )
-    return None if world_size == 1 else RankPart(rank, world_size, launch_token())
+    return None if world_size == 1 else (rank, world_size)
 
 
 def launch_token() -> str:

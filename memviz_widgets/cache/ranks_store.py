@@ -74,8 +74,8 @@ def check_free(place: StorePlace, part: RankPart, *, overwrite: bool) -> None:
 
 def write_label(place: StorePlace, part: RankPart) -> None:
     """The label of the whole, and what another reader of Zarr must know of the folder of the parts."""
-    _describe(place.inside(f"{PARTS}/{LABEL_NAME}"), {})
-    _describe(place.inside(LABEL_NAME), {LABEL_KEY: part.label()})
+    describe_group(place.inside(f"{PARTS}/{LABEL_NAME}"), {})
+    describe_group(place.inside(LABEL_NAME), {LABEL_KEY: part.label()})
 
 
 def open_parts(place: StorePlace, budget_bytes: int) -> tuple[dict[int, Opened], int]:
@@ -144,8 +144,8 @@ def _listed(folder: StorePlace) -> list[str]:
     return names
 
 
-def _describe(place: StorePlace, attributes: dict[str, object]) -> None:
-    """A group's file of its own; whoever reads while it is written finds the one before."""
+def describe_group(place: StorePlace, attributes: dict[str, object]) -> None:
+    """Write a group's file whole; whoever reads while it is written finds the one before."""
     text = json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, indent=2).encode("ascii")
     if not place.local:
         place.files.pipe_file(place.root, text)

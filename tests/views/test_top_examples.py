@@ -22,10 +22,18 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 5)).eval()
 
 
-@pytest.fixture
-def dataset(tmp_path: Path) -> mv.ActivationDataset:
+def recorded(to: Path, world_size: int = 1, lost: int | None = None) -> mv.ActivationDataset:
     pictures = torch.randn(SAMPLES, 1, 8, 8, generator=torch.Generator().manual_seed(1))
-    return mv.record_dataset(network(), pictures.split(16), layers=["0", "2"], to=tmp_path / "a.zarr", top_k=3)
+    for rank in range(world_size):
+        if rank != lost:
+            options = {"layers": ["0", "2"], "to": to, "top_k": 3, "rank": rank, "world_size": world_size}
+            mv.record_dataset(network(), pictures.split(16), **options)  # type: ignore[arg-type]  # as they are called
+    return mv.open_dataset(to)
+
+
+@pytest.fixture(params=[1, 3], ids=["one process", "3 ranks"])
+def dataset(tmp_path: Path, request: pytest.FixtureRequest) -> mv.ActivationDataset:
+    return recorded(tmp_path / "a.zarr", request.param)
 
 
 def strips_in(explorer: mv.ActivationExplorer) -> list[TopExamples]:
@@ -89,4 +97,13 @@ def test_a_picture_of_it_is_saved(dataset: mv.ActivationDataset, tmp_path: Path)
     explorer = mv.ActivationExplorer(dataset)
     explorer.selection.sample = SAMPLES - 1
     assert explorer.save_png(tmp_path / "a.png").stat().st_size > 1000
+    explorer.close()
+
+
+def test_a_lost_rank_is_said_and_its_samples_are_no_numbers(tmp_path: Path) -> None:
+    explorer = mv.ActivationExplorer(recorded(tmp_path / "a.zarr", 4, lost=1))
+    assert "rank 1 of 4 missing" in explorer.selection.store.summary
+    explorer.selection.layer = "0"
+    explorer.selection.sample = 20  # of the second batch, which was that of rank 1
+    assert "20" not in examples_of(explorer).samples
     explorer.close()
