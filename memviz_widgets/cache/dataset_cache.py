@@ -50,13 +50,13 @@ class Contents:
     folder: DatasetFolder | None
 
 
-def read_contents(folder: DatasetFolder) -> tuple[Contents, dict[str, Array]] | None:
-    """What a folder holds, and the state in its commit; None before the first one.
+def read_contents(folder: DatasetFolder, label: bytes) -> tuple[Contents, dict[str, Array]] | None:
+    """What a folder with this label holds, and the state in its commit; None before the first one.
 
     Raises:
         FormatError, OSError: when it cannot be read, FileNotFoundError when there is nothing.
     """
-    plan = read_plan(folder.label())
+    plan = read_plan(label)
     data = folder.commit()
     if data is None:
         return None

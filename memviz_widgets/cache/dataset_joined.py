@@ -128,7 +128,8 @@ def _part(place: StorePlace) -> Part | None:
     if place.local and not Path(place.root).is_dir():
         return None
     try:
-        read = read_contents(DatasetFolder(place))
+        folder = DatasetFolder(place)
+        read = read_contents(folder, folder.label())
     except FileNotFoundError:
         return None
     if read is None:

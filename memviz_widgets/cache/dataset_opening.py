@@ -34,10 +34,11 @@ def open_dataset(path: str | os.PathLike[str], *, budget: object = "1 GiB") -> A
     folder = DatasetFolder(place)
     budget_bytes = parse_budget(budget)
     try:
-        label = read_whole(folder.label())
-        if label is not None:
-            return open_ranks(place, label, budget_bytes)
-        read = read_contents(folder)
+        label = folder.label()
+        whole = read_whole(label)
+        if whole is not None:
+            return open_ranks(place, whole, budget_bytes)
+        read = read_contents(folder, label)
         if read is None:
             raise FormatError("no sample is complete in it yet: its recording ended before the first commit")
     except FileNotFoundError as error:
