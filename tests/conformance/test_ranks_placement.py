@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +14,9 @@ from torch import Tensor, nn
 from memviz_widgets import ActivationCache
 from memviz_widgets.records import Placement, TensorRecord
 
+from .rank_launch import launched
 from .rank_networks import pictures, transformer
 
-LAUNCH_S = 240
-"""Seconds until a launch counts as hanging."""
-ROOT = Path(__file__).resolve().parents[2]
 CASES = {
     2: (
         *("transformer ddp", "transformer fsdp", "transformer tp", "transformer sequence", "transformer dtensor"),
@@ -40,32 +35,8 @@ Found = Callable[[int, str], list[dict[str, Any]]]
 
 @lru_cache
 def _launched(count: int, folder: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    ranks = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "tests.conformance.rank_placement_run",
-                f"{rank}",
-                f"{count}",
-                folder,
-            ],
-            cwd=ROOT,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(count)
-    ]
-    try:
-        errors = [process.communicate(timeout=LAUNCH_S)[1] for process in ranks]
-    finally:
-        for process in ranks:
-            process.kill()  # does nothing to one that has ended
-    assert [process.returncode for process in ranks] == [0] * count, "\n".join(errors)
+    codes, errors = launched("tests.conformance.rank_placement_run", count, folder)
+    assert codes == [0] * count, errors
 
 
 @pytest.fixture(scope="module")
