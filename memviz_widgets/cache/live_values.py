@@ -30,44 +30,30 @@ class LiveValues:
     def __init__(self) -> None:
         self._alive: TensorMap[tuple[int | None, Value]] = TensorMap()
         """The version that a live tensor had when a value was taken from it, and the value."""
-        self._doubt: Tensor | None = None
 
     def put(self, live: Tensor, value: Value) -> None:
         """This value was taken from this tensor now."""
         self._alive.put(live, (version_of(live), value))
 
-    def known(self, live: Tensor) -> Value | None:
-        """The value already taken from this very tensor, if nothing was written to it since.
+    def known(self, live: Tensor) -> tuple[Value | None, Tensor | None]:
+        """The value already taken from this very tensor, if nothing was written to it since; and whether that is right.
 
         The version counter misses writes through ``.data``, numpy and foreign kernels, so sampled numbers are compared.
-        On an accelerator the answer of that comparison is there later: see :meth:`doubt`.
+        On an accelerator the answer of that comparison is there later, as a bool on its device; else it is None.
         """
         version, value = self._alive.get(live) or (None, None)
-        self._doubt = None
         if value is None or version != version_of(live):
-            return None
+            return None, None
         if tensor_kind(live) != "dense":
-            return value
+            return value, None
         if not on_host(live):
-            self._doubt = _unchanged_later(live, version, value)
-            return value if self._doubt is not None else None
-        if version is None:  # an inference tensor: only a full look can tell
-            if value.tensor is not None:
-                return value if same_bits(live, value.tensor) else None
-            return value if value.checksum is not None and checksum(live) == value.checksum else None
-        if value.mark is None:
-            value.mark = mark_of(value.tensor)
-        return value if mark_of(live) == value.mark else None
-
-    def doubt(self) -> Tensor | None:
-        """Of the value that was known last: whether it is right after all, a bool on its device; None if it is."""
-        doubt, self._doubt = self._doubt, None
-        return doubt
+            right = _unchanged_later(live, version, value)
+            return (None, None) if right is None else (value, right)
+        return (value if _unchanged(live, version, value) else None), None
 
     def clear(self) -> None:
         """Forget all."""
         self._alive.clear()
-        self._doubt = None
 
 
 def mark_of(tensor: Tensor | None) -> bytes | Tensor | None:
@@ -92,6 +78,17 @@ def code_of(live: Tensor) -> Tensor | None:
         return code_later(live)
     except (RuntimeError, NotImplementedError, TypeError):
         return None
+
+
+def _unchanged(live: Tensor, version: int | None, value: Value) -> bool:
+    """Whether a tensor of the CPU still holds a value."""
+    if version is None:  # an inference tensor: only a full look can tell
+        if value.tensor is not None:
+            return same_bits(live, value.tensor)
+        return value.checksum is not None and checksum(live) == value.checksum
+    if value.mark is None:
+        value.mark = mark_of(value.tensor)
+    return mark_of(live) == value.mark
 
 
 def _unchanged_later(live: Tensor, version: int | None, value: Value) -> Tensor | None:

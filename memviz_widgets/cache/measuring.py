@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..capture import device_sums, plain_mode, read_samples, read_sums, tensor_stats
+from ..capture import device_sums, read_samples, read_sums, read_together, tensor_stats
 from .held import Entry, Value
 from .holdings import Holdings
 
@@ -68,7 +68,8 @@ class Measuring:
 
     def _settle_doubts(self, entries: Mapping[int, Entry]) -> None:
         """A record whose tensor was changed without a trace has no value: that of before is not its own."""
-        for (index, value, _), right in zip(self._doubts, _read_flags([each[2] for each in self._doubts]), strict=True):
+        flags = read_together([each[2].view(1) for each in self._doubts])
+        for (index, value, _), right in zip(self._doubts, flags, strict=True):
             if not right and index in entries:
                 parts = entries[index].parts
                 wrong = replace(value, tensor=None, stats=None, mark=None, note=WRITTEN_TO, pins=0, spilled=None)
@@ -98,9 +99,3 @@ def _read_marks(values: Iterable[Value]) -> None:
     marks = read_samples([value.mark for value in found.values() if isinstance(value.mark, Tensor)])
     for value, mark in zip(found.values(), marks, strict=True):
         value.mark = mark
-
-
-def _read_flags(flags: list[Tensor]) -> list[bool]:
-    """The bools of several tensors of one number, with one transfer per device."""
-    with plain_mode():
-        return [bool(byte[0]) for byte in read_samples([flag.view(1).view(torch.uint8) for flag in flags])]

@@ -135,7 +135,7 @@ class ValueStore:
         if live.device.type == "meta":
             return None
         share = self.budget_bytes if outermost else self.budget_bytes // ANCHOR_SHARE
-        value = self._alive.known(live)
+        value, _ = self._alive.known(live)
         if value is None or value.tensor is None:
             nbytes = held_nbytes(live, look(live))
             if self.pinned_bytes + nbytes > share or not self._held.make_room(nbytes):
@@ -162,9 +162,9 @@ class ValueStore:
                 self._held.give_up(value)
 
     def _part(self, live: Tensor, draft: Draft, *, measure: bool) -> Value:
-        value = self._alive.known(live)
-        if (doubt := self._alive.doubt()) is not None and value is not None:
-            self._measuring.doubt(draft.index, value, doubt)
+        value, right = self._alive.known(live)
+        if value is not None and right is not None:
+            self._measuring.doubt(draft.index, value, right)
         if value is None:
             value = self._take(live, draft)
         elif value.tensor is None and value.dense and self._displaces(draft, value.nbytes):

@@ -6,7 +6,7 @@ from .attention import QueryKey
 from .collectives import CollectiveError, without_collectives
 from .derived import Derived
 from .device_stats import Sums, device_sums, read_sums
-from .fingerprint import checksum, code_later, fingerprint, read_samples, samples
+from .fingerprint import checksum, code_later, fingerprint, read_samples, read_together, samples
 from .hooks import Sink
 from .lazy import LazyValue
 from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory, unregister_memory
@@ -80,6 +80,7 @@ __all__ = [
     "proposal_text",
     "read_samples",
     "read_sums",
+    "read_together",
     "register_memory",
     "run",
     "same_bits",

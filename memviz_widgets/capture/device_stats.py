@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from ..records import TensorStats
+from .fingerprint import read_together
 from .moments import SAFE_SQUARES, Tally, stats_of
+from .stats import CHUNK_DEVICE, chunks, doubles
 from .tensors import on_host, plain_mode, tensor_kind, without_repeats
 
-CHUNK = 1 << 22
-"""Elements whose float64 copies are there at a time: 32 MiB each."""
 NO_DOUBLES = ("mps",)
 """Devices without float64."""
 
@@ -45,31 +45,14 @@ def device_sums(tensor: Tensor) -> Sums | None:
         values = without_repeats(tensor.detach())
         if not values.numel():
             return None
-        flat = values.reshape(-1)
-        rows = torch.stack([_row(_doubles(chunk)) for chunk in flat.split(CHUNK)])
+        rows = torch.stack([_row(doubles(chunk)) for chunk in chunks(values, CHUNK_DEVICE)])
     return Sums(rows, tensor.numel() // values.numel())
 
 
 def read_sums(found: Sequence[Sums]) -> list[TensorStats]:
     """The statistics, with one transfer per device."""
-    stats: dict[int, TensorStats] = {}
-    for device in dict.fromkeys(each.rows.device for each in found):
-        here = [(place, each) for place, each in enumerate(found) if each.rows.device == device]
-        with plain_mode():
-            rows = torch.cat([each.rows for _, each in here]).cpu().tolist()
-        start = 0
-        for place, each in here:
-            stats[place] = _stats(rows[start : start + len(each.rows)], each.repeat)
-            start += len(each.rows)
-    return [stats[place] for place in range(len(found))]
-
-
-def _doubles(chunk: Tensor) -> Tensor:
-    if chunk.is_complex():
-        return chunk.to(torch.complex128).abs()
-    if chunk.dtype.itemsize == 1 and chunk.is_floating_point():
-        chunk = chunk.to(torch.float32)  # float8 converts to float32 only
-    return chunk.to(torch.float64)
+    rows = read_together([each.rows for each in found])
+    return [_stats(part.tolist(), sums.repeat) for part, sums in zip(rows, found, strict=True)]
 
 
 def _row(values: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def fingerprint(tensor: Tensor) -> bytes:
     if tensor.dtype in _AS_NUMPY and tensor.device.type == "cpu" and tensor.is_contiguous() and not is_weight:
         flat = tensor.detach().view(-1).numpy()
         return flat[:: max(1, flat.size // SAMPLES)].tobytes()
-    return _read(samples(tensor))
+    return read_samples([samples(tensor)])[0]
 
 
 def samples(tensor: Tensor) -> Tensor:
@@ -50,21 +50,19 @@ def samples(tensor: Tensor) -> Tensor:
 
 def read_samples(found: Sequence[Tensor]) -> list[bytes]:
     """What several samples hold, with one transfer per device."""
-    read: dict[int, bytes] = {}
-    devices = dict.fromkeys(each.device for each in found)
+    return [bytes(each.numpy().tobytes()) for each in read_together(found)]
+
+
+def read_together(found: Sequence[Tensor]) -> list[Tensor]:
+    """Copies on the CPU of small tensors that differ in the size of their first axis only: one transfer per device."""
+    read: dict[int, Tensor] = {}
     with plain_mode():
-        for device in devices:
+        for device in dict.fromkeys(each.device for each in found):
             here = [(place, each) for place, each in enumerate(found) if each.device == device]
-            together = _read(torch.cat([each for _, each in here]))
-            start = 0
-            for place, each in here:
-                read[place] = together[start : start + each.numel()]
-                start += each.numel()
+            together = torch.cat([each for _, each in here]).cpu()
+            parts = together.split([len(each) for _, each in here])
+            read.update({place: part for (place, _), part in zip(here, parts, strict=True)})
     return [read[place] for place in range(len(found))]
-
-
-def _read(sample: Tensor) -> bytes:
-    return bytes(sample.cpu().numpy().tobytes())
 
 
 @lru_cache(maxsize=256)

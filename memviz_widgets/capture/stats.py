@@ -194,7 +194,7 @@ def _add_exactly(tally: Tally, values: Tensor, repeat: int, scale: float) -> Non
     """Add a tensor chunk by chunk in float64."""
     limit = CHUNK_CPU if values.device.type == "cpu" else CHUNK_DEVICE
     for chunk in chunks(values, limit):
-        _add_chunk(tally, _doubles(chunk), repeat, scale)
+        _add_chunk(tally, doubles(chunk), repeat, scale)
 
 
 def _is_fast(values: Tensor) -> bool:
@@ -219,7 +219,7 @@ def chunks(tensor: Tensor, limit: int) -> Iterator[Tensor]:
             yield from chunks(half, limit)
 
 
-def _doubles(chunk: Tensor) -> Tensor:
+def doubles(chunk: Tensor) -> Tensor:
     """A fresh float64 copy of a chunk; |z| for complex numbers."""
     if chunk.device.type == "mps":
         chunk = chunk.cpu()  # Apple's GPU has no float64

@@ -37,7 +37,7 @@ CASES = {
 @pytest.fixture(autouse=True)
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_stats, "on_host", lambda tensor: False)
-    monkeypatch.setattr(device_stats, "CHUNK", 100)
+    monkeypatch.setattr(device_stats, "CHUNK_DEVICE", 100)
 
 
 @pytest.mark.parametrize("name", CASES)
