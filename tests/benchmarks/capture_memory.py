@@ -1,6 +1,7 @@
 """The most memory that this process held while something ran.
 
-In: a function. Out: its result, and the peak of the resident bytes; None where the system does not tell.
+In: a function, and the device whose memory counts. Out: its result, and the peak of the resident bytes, on an
+accelerator of those allocated there; None where the system does not tell.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 HOLD_NOTHING_FREED = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 """Environment in which glibc takes every tensor from the system and returns it at once.
 
@@ -21,8 +24,11 @@ SAMPLE_S = 0.001
 """How often resident memory is read where the kernel's own high-water mark cannot be reset."""
 
 
-def with_peak(run: Callable[[], Any]) -> tuple[Any, int | None]:
+def with_peak(run: Callable[[], Any], device: str = "cpu") -> tuple[Any, int | None]:
     """Run it; returns the result and the peak of resident bytes while it ran."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return run(), torch.cuda.max_memory_allocated(device)
     give_back_freed()
     if reset_high_water():
         return run(), high_water()
