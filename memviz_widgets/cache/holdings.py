@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor
 
-from ..capture import device_sums, tensor_stats
+from ..capture import Summing, Sums, tensor_stats, wait_for
 from .held import Value
 from .live_values import mark_of
 
@@ -26,11 +27,15 @@ class Holdings:
     Attributes:
         nbytes: Bytes that they occupy.
         replaceable: Whether values that are given up can be had again; when not, only recovered ones make room.
+        summing: Sums up those on an accelerator.
+        streams: Of accelerators, those that values came from in this recording.
     """
 
     def __init__(self, budget_bytes: int) -> None:
         self.nbytes = 0
         self.replaceable = True
+        self.summing = Summing()
+        self.streams: set[tuple[torch.device, int]] = set()
         self._budget_bytes = budget_bytes
         self._values: OrderedDict[int, Value] = OrderedDict()
         self._guests: list[Value] = []
@@ -97,9 +102,18 @@ class Holdings:
         if not value.recovered and value.mark is None:
             value.mark = mark_of(value.tensor)
         if value.looked_at and value.stats is None and value.sums is None and not value.note:
-            value.sums = device_sums(value.tensor)
+            value.sums = self._sums_of(value.tensor)
             value.stats = tensor_stats(value.tensor) if value.sums is None else None
         value.tensor = None
+
+    def _sums_of(self, tensor: Tensor) -> Sums | None:
+        """Sums of a copy that is let go then, whichever stream made it."""
+        if sum(device == tensor.device for device, _ in self.streams) < 2:
+            return self.summing.add(tensor, changes=False)
+        wait_for([tensor.device])
+        sums = self.summing.add(tensor, changes=True)
+        wait_for([tensor.device])
+        return sums
 
     def count(self) -> None:
         """Count the bytes again: an interrupt may have come in between."""

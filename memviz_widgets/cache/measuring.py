@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..capture import device_sums, read_samples, read_sums, read_together, tensor_stats
+from ..capture import on_host, read_samples, read_together, stream_of, tensor_stats, wait_for
 from .held import Entry, Value
 from .holdings import Holdings
 
@@ -38,6 +38,8 @@ class Measuring:
         if value.looked_at:
             return
         value.looked_at = True
+        if not on_host(live):
+            self._held.streams.add((live.device, stream_of(live.device)))
         source = live if value.tensor is None else value.tensor
         certain = value.dense and source.dtype in MEASURED_LATER
         if certain and (value.tensor is not None or self._add_up(value, live)):
@@ -49,14 +51,20 @@ class Measuring:
         """Record ``index`` is of this value, if ``right`` turns out to be true."""
         self._doubts.append((index, value, right))
 
+    def settle(self) -> None:
+        """The recording is over: what was copied and summed on other streams than the caller's is there."""
+        wait_for({device for device, _ in self._held.streams})
+        self._held.streams.clear()
+
     def finish(self, entries: Mapping[int, Entry]) -> None:
         """Read what accelerators have computed, and measure the copies that are held."""
         for value in self._later:
             if value.tensor is not None and value.stats is None and not self._add_up(value, value.tensor):
                 self._measure(value, value.tensor)
-        summed = [value for value in self._later if value.stats is None and value.sums is not None]
-        for value, stats in zip(summed, read_sums([value.sums for value in summed if value.sums]), strict=True):
-            value.stats, value.sums = stats, None
+        self._held.summing.read()
+        for value in self._later:
+            if value.stats is None and value.sums is not None:
+                value.stats, value.sums = value.sums.stats, None
         _read_marks(value for entry in entries.values() for value in entry.parts.values())
         self._settle_doubts(entries)
         self._later.clear()
@@ -65,6 +73,7 @@ class Measuring:
         """Forget what was not measured."""
         self._later.clear()
         self._doubts.clear()
+        self._held.summing.clear()
 
     def _settle_doubts(self, entries: Mapping[int, Entry]) -> None:
         """A record whose tensor was changed without a trace has no value: that of before is not its own."""
@@ -76,11 +85,10 @@ class Measuring:
                 parts.update({name: wrong for name, part in parts.items() if part is value})
         self._doubts.clear()
 
-    @staticmethod
-    def _add_up(value: Value, live: Tensor) -> bool:
+    def _add_up(self, value: Value, live: Tensor) -> bool:
         """Begin to measure a tensor where it is; whether that is possible without waiting."""
         if value.sums is None:
-            value.sums = device_sums(live)
+            value.sums = self._held.summing.add(live, changes=live is not value.tensor)
         return value.sums is not None
 
     def _measure(self, value: Value, live: Tensor) -> None:

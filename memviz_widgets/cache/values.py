@@ -222,6 +222,7 @@ class ValueStore:
         """The recording is over: live tensors are forgotten."""
         self._alive.clear()
         self._given = None, {}
+        self._measuring.settle()
         self._held.count()
 
     def records(self, *, on_demand: bool, start: int = 0) -> tuple[TensorRecord, ...]:

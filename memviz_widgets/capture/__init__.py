@@ -5,7 +5,7 @@ from __future__ import annotations
 from .attention import QueryKey
 from .collectives import CollectiveError, without_collectives
 from .derived import Derived
-from .device_stats import Sums, device_sums, read_sums
+from .device_stats import Summing, Sums
 from .fingerprint import checksum, code_later, fingerprint, read_samples, read_together, samples
 from .hooks import Sink
 from .lazy import LazyValue
@@ -29,8 +29,10 @@ from .tensors import (
     same_bits,
     same_bits_later,
     snapshot,
+    stream_of,
     tensor_kind,
     version_of,
+    wait_for,
 )
 from .trace import Trace
 from .what_if import Change, WhatIf
@@ -58,6 +60,7 @@ __all__ = [
     "ReplayFailedError",
     "Session",
     "Sink",
+    "Summing",
     "Sums",
     "TensorMap",
     "Trace",
@@ -66,7 +69,6 @@ __all__ = [
     "checksum",
     "code_later",
     "dense_tensor",
-    "device_sums",
     "fingerprint",
     "held_nbytes",
     "hop_groups",
@@ -79,7 +81,6 @@ __all__ = [
     "positions",
     "proposal_text",
     "read_samples",
-    "read_sums",
     "read_together",
     "register_memory",
     "run",
@@ -87,11 +88,13 @@ __all__ = [
     "same_bits_later",
     "samples",
     "snapshot",
+    "stream_of",
     "tensor_kind",
     "tensor_stats",
     "tensors_of",
     "unregister_memory",
     "version_of",
+    "wait_for",
     "why_collective",
     "without_collectives",
 ]

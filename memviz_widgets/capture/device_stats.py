@@ -1,14 +1,15 @@
-"""Statistics of a tensor on an accelerator, without waiting for it: sums that stay there until they are read.
+"""Statistics of tensors on an accelerator, without waiting for it: sums that stay there until they are read.
 
-In: a live tensor of a device that computes on its own time. Out: Sums, which TensorStats are made of later, those of
-all tensors with one transfer.
+In: live tensors of devices that compute on their own time. Out: Sums, which become TensorStats later, those of all
+tensors with one transfer. Many small tensors are laid side by side and summed at once: a device is told as often what
+to do for a thousand of them as for one, and telling it is what takes the time.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,81 +17,162 @@ from torch import Tensor
 from ..records import TensorStats
 from .fingerprint import read_together
 from .moments import SAFE_SQUARES, Tally, stats_of
-from .stats import CHUNK_DEVICE, chunks, doubles
-from .tensors import on_host, plain_mode, tensor_kind, without_repeats
+from .stats import chunks, doubles
+from .tensors import on_host, plain_mode, stream_of, tensor_kind, without_repeats
 
 NO_DOUBLES = ("mps",)
 """Devices without float64."""
+BLOCK = 1 << 19
+"""Elements that are summed at once: 4 MiB of float64, and twice as much for what is computed of them."""
+ROW = 1 << 13
+"""Elements of a row at most; each row is summed by itself, and belongs to one tensor."""
+_AS_THEY_ARE = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Sums:
-    """What is known of one tensor, on its device.
+    """What will be known of one tensor.
 
     Attributes:
-        rows: (chunks, 10) float64: finite, zero, nan, +inf, -inf, min, max, mean, squared deviations, exponent of the
-            power of two by which the last two are divided.
         repeat: How often each element stands in the tensor.
+        rows: Where its sums are: (block, first row, number of rows, elements that only fill the last row).
+        stats: The statistics, once they are read.
     """
 
-    rows: Tensor
     repeat: int
+    rows: list[tuple[int, int, int, int]] = field(default_factory=list)
+    stats: TensorStats | None = None
 
 
-def device_sums(tensor: Tensor) -> Sums | None:
-    """Sums of a plain tensor on an accelerator; None where they cannot be had without waiting."""
-    if on_host(tensor) or tensor.device.type in NO_DOUBLES or tensor_kind(tensor) != "dense":
-        return None
-    with plain_mode():
-        values = without_repeats(tensor.detach())
-        if not values.numel():
+class Summing:
+    """Sums up tensors of accelerators, which it reads when it is asked to."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[torch.device, torch.dtype, int], _Waiting] = {}
+        self._blocks: list[Tensor] = []
+        self._unread: list[Sums] = []
+
+    def add(self, tensor: Tensor, *, changes: bool) -> Sums | None:
+        """Sums of a plain tensor on an accelerator; None where they cannot be had without waiting.
+
+        Args:
+            tensor: Of any shape and strides.
+            changes: Whether it may be written to after this returns.
+        """
+        if on_host(tensor) or tensor.device.type in NO_DOUBLES or tensor_kind(tensor) != "dense":
             return None
-        rows = torch.stack([_row(doubles(chunk)) for chunk in chunks(values, CHUNK_DEVICE)])
-    return Sums(rows, tensor.numel() // values.numel())
+        with plain_mode():
+            values = without_repeats(tensor.detach())
+            if not values.numel():
+                return None
+            sums = Sums(tensor.numel() // values.numel())
+            for chunk in chunks(values, BLOCK):
+                self._take(chunk, sums, changes)
+        self._unread.append(sums)
+        return sums
+
+    def read(self) -> None:
+        """Give all Sums their statistics, with one transfer per device."""
+        with plain_mode():
+            for waiting in self._waiting.values():
+                self._sum_up(waiting)
+        tables = [table.tolist() for table in read_together(self._blocks)]
+        for sums in self._unread:
+            rows = [
+                [*row, padding if place == count - 1 else 0]
+                for block, first, count, padding in sums.rows
+                for place, row in enumerate(tables[block][first : first + count])
+            ]
+            sums.stats = _stats(rows, sums.repeat)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was not read."""
+        self._waiting.clear()
+        self._blocks.clear()
+        self._unread.clear()
+
+    def _take(self, chunk: Tensor, sums: Sums, changes: bool) -> None:
+        """A flat piece, of at most BLOCK elements, of what ``sums`` will be of."""
+        fresh = chunk.dtype not in _AS_THEY_ARE
+        if fresh:
+            chunk = doubles(chunk)
+        waiting = self._waiting.setdefault((chunk.device, chunk.dtype, stream_of(chunk.device)), _Waiting())
+        full = waiting.elements + chunk.numel() >= BLOCK
+        waiting.pieces.append((chunk.clone() if changes and not full and not fresh else chunk, sums))
+        waiting.elements += chunk.numel()
+        if full:
+            self._sum_up(waiting)
+
+    def _sum_up(self, waiting: _Waiting) -> None:
+        """Lay the pieces in rows, and have them summed."""
+        if not waiting.pieces:
+            return
+        width = min(ROW, max(len(piece) for piece, _ in waiting.pieces))
+        parts: list[Tensor] = []
+        filler = waiting.pieces[0][0].new_full((width,), math.nan)
+        first = 0
+        for piece, sums in waiting.pieces:
+            padding = -len(piece) % width
+            parts += [piece, filler[:padding]] if padding else [piece]
+            count = (len(piece) + padding) // width
+            sums.rows.append((len(self._blocks), first, count, padding))
+            first += count
+        self._blocks.append(_sums_of(torch.cat(parts).view(-1, width)))
+        waiting.pieces.clear()
+        waiting.elements = 0
 
 
-def read_sums(found: Sequence[Sums]) -> list[TensorStats]:
-    """The statistics, with one transfer per device."""
-    rows = read_together([each.rows for each in found])
-    return [_stats(part.tolist(), sums.repeat) for part, sums in zip(rows, found, strict=True)]
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Pieces of one dtype that are summed once there are enough."""
+
+    pieces: list[tuple[Tensor, Sums]] = field(default_factory=list)
+    elements: int = 0
 
 
-def _row(values: Tensor) -> Tensor:
-    """The numbers of one chunk, as one small tensor of its device."""
-    finite = values.isfinite()
-    count = finite.sum()
-    lo = values.masked_fill(~finite, math.inf).amin()
-    hi = values.masked_fill(~finite, -math.inf).amax()
-    largest = torch.maximum(lo.abs(), hi.abs()).masked_fill(count == 0, 0.0)
+def _sums_of(table: Tensor) -> Tensor:
+    """Of each row: zeros, nan, +inf, -inf, finite, min, max, mean, squared deviations, exponent: (rows, 10) float64.
+
+    The exponent is of the power of two by which the last two are divided.
+    """
+    values = table.to(torch.float64)
+    finite = values.abs() < math.inf  # not of nan
+    kinds = (values == 0, values.isnan(), values == math.inf, values == -math.inf, finite)
+    counts = [each.sum(1, dtype=torch.float64) for each in kinds]
+    lo = values.masked_fill(~finite, math.inf).amin(1)
+    hi = values.masked_fill(~finite, -math.inf).amax(1)
+    safe = values.masked_fill_(~finite, 0.0)
+    exponent = torch.zeros_like(lo)
+    if table.dtype == torch.float64:  # squares of others are within its range
+        safe, exponent = _scaled(safe)
+    mean = safe.sum(1) / counts[-1].clamp(min=1)
+    deviations = (safe - mean[:, None]).masked_fill_(~finite, 0.0)
+    squares = deviations.mul_(deviations).sum(1)
+    return torch.stack((*counts, lo, hi, mean, squares, exponent.to(torch.float64)), 1)
+
+
+def _scaled(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows divided by a power of two where their squares would leave float64, and the exponents (rows,)."""
+    largest = values.abs().amax(1)
     low, high = SAFE_SQUARES
-    safe = (largest == 0) | ((largest > low) & (largest < high))
-    exponent = (torch.frexp(largest).exponent - 1).masked_fill(safe, 0)
+    inside = (largest == 0) | ((largest > low) & (largest < high))
+    exponent = (torch.frexp(largest).exponent - 1).masked_fill(inside, 0)
     # Twice by half of it: the power itself may leave float64.
     half = torch.div(exponent, 2, rounding_mode="floor")
-    scaled = torch.ldexp(torch.ldexp(values.masked_fill(~finite, 0.0), -half), half - exponent)
-    mean = scaled.sum() / count.clamp(min=1)
-    deviations = (scaled - mean).masked_fill(~finite, 0.0)
-    counts = (
-        count,
-        (values == 0).sum(),
-        values.isnan().sum(),
-        torch.isposinf(values).sum(),
-        torch.isneginf(values).sum(),
-    )
-    numbers = (*counts, lo, hi, mean, torch.dot(deviations, deviations), exponent)
-    return torch.stack([each.to(torch.float64) for each in numbers])
+    return torch.ldexp(torch.ldexp(values, -half[:, None]), (half - exponent)[:, None]), exponent
 
 
 def _stats(rows: Sequence[Sequence[float]], repeat: int) -> TensorStats:
-    """Merge the chunks; moments are taken to the largest of their scales."""
+    """Merge the rows; moments are taken to the largest of their scales. What fills a row is nan."""
     tally = Tally()
-    largest = max((int(row[9]) for row in rows if row[0] and (row[5] or row[6])), default=0)
-    for count, zero, nan, posinf, neginf, lo, hi, mean, squares, exponent in rows:
+    largest = max((int(row[9]) for row in rows if row[4] and (row[5] or row[6])), default=0)
+    for zero, nan, posinf, neginf, finite, lo, hi, mean, squares, exponent, padding in rows:
         shift = int(exponent) - largest
-        tally.count += int(count + nan + posinf + neginf) * repeat
+        tally.count += int(finite + nan - padding + posinf + neginf) * repeat
         tally.zero += int(zero) * repeat
-        tally.nan += int(nan) * repeat
+        tally.nan += int(nan - padding) * repeat
         tally.posinf += int(posinf) * repeat
         tally.neginf += int(neginf) * repeat
-        tally.add(int(count) * repeat, lo, hi, math.ldexp(mean, shift), math.ldexp(squares, 2 * shift) * repeat)
+        tally.add(int(finite) * repeat, lo, hi, math.ldexp(mean, shift), math.ldexp(squares, 2 * shift) * repeat)
     return stats_of(tally, math.ldexp(1.0, largest))

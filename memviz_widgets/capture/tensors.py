@@ -6,8 +6,8 @@ In: any tensor a model may return, of any layout, subclass or mode. Out: a Sight
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
@@ -217,6 +217,20 @@ class TensorMap(Generic[Known]):
 def on_host(tensor: Tensor) -> bool:
     """Whether reading a number of this tensor waits for nothing: an accelerator first finishes all it was given."""
     return tensor.device.type in ("cpu", "meta")
+
+
+def wait_for(devices: Iterable[torch.device]) -> None:
+    """Until CUDA devices have done all that they were given, on whichever stream: what one computed, another reads."""
+    for device in devices:
+        if device.type == "cuda":
+            # A device that has failed says so to whoever uses it next; here it would hide the error of the model.
+            with suppress(RuntimeError):
+                torch.cuda.synchronize(device)
+
+
+def stream_of(device: torch.device) -> int:
+    """Which queue of a CUDA device is told what to do now. What is in one does not wait for what is in another."""
+    return int(torch.cuda.current_stream(device).cuda_stream) if device.type == "cuda" else 0
 
 
 def plain_mode() -> AbstractContextManager[object]:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from memviz_widgets.capture import code_later, device_stats, read_samples, same_bits_later, samples, tensor_stats
-from memviz_widgets.capture.device_stats import device_sums, read_sums
+from memviz_widgets.capture.device_stats import Summing
 from memviz_widgets.capture.fingerprint import fingerprint
+from memviz_widgets.records import TensorStats
 
 NORMAL = torch.randn(37, 11, generator=torch.Generator().manual_seed(0))
 CASES = {
@@ -37,15 +38,21 @@ CASES = {
 @pytest.fixture(autouse=True)
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_stats, "on_host", lambda tensor: False)
-    monkeypatch.setattr(device_stats, "CHUNK_DEVICE", 100)
+    monkeypatch.setattr(device_stats, "BLOCK", 100)
+    monkeypatch.setattr(device_stats, "ROW", 16)
+
+
+def read(*tensors: Tensor, changes: bool = False) -> list[TensorStats]:
+    summing = Summing()
+    found = [summing.add(each, changes=changes) for each in tensors]
+    summing.read()
+    return [each.stats for each in found if each is not None and each.stats is not None]
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_sums_become_the_statistics(name: str) -> None:
     values = CASES[name]
-    sums = device_sums(values)
-    assert sums is not None
-    [stats] = read_sums([sums])
+    [stats] = read(values)
     expected = tensor_stats(values.double() if values.is_floating_point() else values)
     for own, other in zip(astuple(stats), astuple(expected), strict=True):
         close = other is None or pytest.approx(other, rel=1e-9, abs=1e-12 * (expected.std or 0.0))
@@ -55,20 +62,52 @@ def test_sums_become_the_statistics(name: str) -> None:
 
 
 def test_sums_of_several_are_read_together() -> None:
-    together = [device_sums(each) for each in CASES.values()]
-    apart = [read_sums([each])[0] for each in together if each is not None]
-    assert read_sums([each for each in together if each is not None]) == apart
-    assert read_sums([]) == []
+    together = read(*CASES.values())
+    assert len(together) == len(CASES)
+    assert together == [read(each)[0] for each in CASES.values()]
+    assert read() == []
+
+
+def test_what_is_written_to_later_is_summed_as_it_was() -> None:
+    for size in (3, 99, 100, 250):
+        values = torch.randn(size)
+        summing, before = Summing(), values.clone()
+        sums = summing.add(values, changes=True)
+        values.fill_(7.0)
+        summing.read()
+        assert sums is not None and sums.stats == read(before)[0]
+
+
+def test_sums_that_are_forgotten_are_not_read() -> None:
+    summing = Summing()
+    sums = summing.add(NORMAL, changes=False)
+    summing.clear()
+    summing.read()
+    assert sums is not None and sums.stats is None
+
+
+def test_many_small_tensors_are_summed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_stats, "BLOCK", 1 << 16)
+    tables: list[tuple[int, ...]] = []
+    sums_of = device_stats._sums_of
+
+    def spy(table: Tensor) -> Tensor:
+        tables.append(tuple(table.shape))
+        return sums_of(table)
+
+    monkeypatch.setattr(device_stats, "_sums_of", spy)
+    assert len(read(*[torch.randn(5) for _ in range(1000)])) == 1000
+    assert tables == [(1000, 5)]
 
 
 def test_what_needs_a_wait_is_left_to_the_cpu() -> None:
-    assert device_sums(torch.empty(0)) is None
-    assert device_sums(torch.eye(3).to_sparse()) is None
+    assert Summing().add(torch.empty(0), changes=True) is None
+    assert Summing().add(torch.eye(3).to_sparse(), changes=True) is None
 
 
 def test_on_the_host_nothing_is_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    assert device_sums(NORMAL) is None
+    assert Summing().add(NORMAL, changes=True) is None
 
 
 def test_samples_are_those_of_the_fingerprint() -> None:
