@@ -75,8 +75,8 @@ def _stance() -> str:
 SWITCHES: dict[str, Callable[[], object]] = {
     "grad mode": torch.is_grad_enabled,
     "inference mode": torch.is_inference_mode_enabled,
-    "autocast": lambda: torch.is_autocast_enabled("cpu"),
-    "autocast dtype": lambda: torch.get_autocast_dtype("cpu"),
+    "autocast": lambda: [torch.is_autocast_enabled(device) for device in ("cpu", "cuda")],
+    "autocast dtype": lambda: [torch.get_autocast_dtype(device) for device in ("cpu", "cuda")],
     "autocast cache": torch.is_autocast_cache_enabled,
     "anomaly mode": torch.is_anomaly_enabled,
     "saved tensor hooks": vars(torch._C._autograd)["_saved_tensors_hooks_is_enabled"],
@@ -111,6 +111,9 @@ SWITCHES: dict[str, Callable[[], object]] = {
     "opt_einsum": lambda: torch.backends.opt_einsum.enabled,
     "quantized engine": lambda: torch.backends.quantized.engine,
     "torch generator": lambda: torch.get_rng_state().numpy().tobytes(),
+    "cuda generators": lambda: (
+        [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()] if torch.cuda.is_initialized() else None
+    ),
     "python generator": random.getstate,
     "numpy generator": lambda: [repr(part) for part in np.random.get_state(legacy=False).values()],  # noqa: NPY002
     "recursion limit": sys.getrecursionlimit,
@@ -234,4 +237,4 @@ def _bits(tensor: Tensor) -> object:
         return _bits(tensor.int_repr())
     plain = tensor.detach() if tensor.layout is torch.strided else tensor.detach().to_dense()
     flat = plain.resolve_conj().resolve_neg().contiguous().reshape(-1)
-    return (shape, flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b"")
+    return (shape, flat.view(torch.uint8).cpu().numpy().tobytes() if flat.numel() else b"")

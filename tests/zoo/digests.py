@@ -47,7 +47,7 @@ def _value(cache: ActivationCache, index: int) -> str:
         return str(error)
     whole = value.detach() if isinstance(value, Tensor) else value.load()
     flat = whole.resolve_conj().contiguous().reshape(-1).view(torch.uint8)
-    return _digest(flat.numpy().tobytes(), str((whole.shape, whole.dtype)).encode())
+    return _digest(flat.cpu().numpy().tobytes(), str((whole.shape, whole.dtype)).encode())
 
 
 def _digest(*parts: bytes) -> str:

@@ -47,7 +47,8 @@ def _made_eager(model: nn.Module) -> nn.Module:
     config._attn_implementation = "eager"
     eager: nn.Module = type(model)(config)
     eager.load_state_dict(model.state_dict())
-    return eager.to(next(model.parameters()).dtype).eval()
+    like = next(model.parameters())
+    return eager.to(like.device, like.dtype).eval()
 
 
 def _flags(model: nn.Module) -> dict[str, bool]:
