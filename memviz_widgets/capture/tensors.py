@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .pages import PAGES
 
 Known = TypeVar("Known")
 
+_OWN_CLASSES = (Tensor, nn.Parameter)
 OWN_PAGES_FROM = 1 << 17
 """Bytes from which a copy gets memory of its own. Smaller ones would waste the rest of their last page."""
 
@@ -177,10 +178,12 @@ def snapshot(tensor: Tensor, kind: str = "dense") -> Tensor:
     The copy is a normal tensor also when the model runs under inference_mode, so that a user can compute with it.
     """
     with plain_mode():
-        if kind == "dense" and type(tensor) is Tensor and not (tensor.is_conj() or tensor.is_neg()):
+        as_it_is = kind == "dense" and type(tensor) in _OWN_CLASSES and not (tensor.is_conj() or tensor.is_neg())
+        if as_it_is and 0 not in tensor.stride():
             size = tensor.nbytes
-            if size >= OWN_PAGES_FROM and tensor.device.type == "cpu" and 0 not in tensor.stride():
-                return PAGES.take(size).view(tensor.dtype).view(tensor.shape).copy_(tensor)
+            if size >= OWN_PAGES_FROM and tensor.device.type == "cpu":
+                return PAGES.take(size).view(tensor.dtype).view(tensor.shape).copy_(tensor.detach())
+            return tensor.detach().clone(memory_format=torch.contiguous_format)
         dense = dense_tensor(tensor, kind)
         core = without_repeats(dense).resolve_conj().resolve_neg()
         if core.device.type != "cpu" or core.numel() * core.element_size() < OWN_PAGES_FROM:
