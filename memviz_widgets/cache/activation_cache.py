@@ -384,6 +384,7 @@ class ActivationCache(RecordedCache):
             values.keep_recorded()
         self._settled = None
 
+    @capturing.cheap_collections()
     def _make_records(self) -> tuple[TensorRecord, ...]:
         records = self._values.records(on_demand=self._again.replay is not None)
         self._again.records = records

@@ -18,6 +18,7 @@ from .recurrent_cells import RecurrentError
 from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
+from .run_context import cheap_collections
 from .stats import tensor_stats
 from .tensors import (
     TensorMap,
@@ -66,6 +67,7 @@ __all__ = [
     "Trace",
     "WhatIf",
     "as_edits",
+    "cheap_collections",
     "checksum",
     "code_later",
     "dense_tensor",

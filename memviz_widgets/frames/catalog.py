@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Protocol, TypedDict
 
 from ..cache.aligned import ATTENTION_DIFFERENCE
+from ..capture import cheap_collections
 from ..records import TensorRecord, TensorStats
 from .attention_heads import HEAD_KINDS, HEAD_MEASURES
 from .attention_plan import AttentionPlan, is_attention, plan_attention, rollout_chains
@@ -61,6 +62,7 @@ class Recorded(Protocol):
         ...
 
 
+@cheap_collections()
 def build_catalog(cache: Recorded) -> Catalog:
     """The catalog of a cache: layers in the order of their first completion, their records by step and call."""
     records = cache.records

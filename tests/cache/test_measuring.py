@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from memviz_widgets.cache import ActivationCache, measuring
 from memviz_widgets.capture import tensor_stats
+from memviz_widgets.frames.catalog import build_catalog
 from memviz_widgets.records import TensorStats
 
 BUDGET = 64 * 1024
@@ -84,3 +87,21 @@ def test_an_interrupt_while_they_are_read_loses_nothing(monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         _ = cache.records
     assert all(record.stats is not None for record in cache.records)
+
+
+def test_reading_records_searches_no_garbage_of_before() -> None:
+    """In a process with torch loaded a full collection takes longer than all that is read."""
+    cache = ActivationCache.capture(chain(8, 1500), torch.randn(2, 8))
+    frozen: list[int] = []
+
+    def collected(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            frozen.append(gc.get_freeze_count())
+
+    gc.callbacks.append(collected)
+    try:
+        build_catalog(cache)
+    finally:
+        gc.callbacks.remove(collected)
+    assert frozen and all(count > 10_000 for count in frozen)
+    assert gc.get_freeze_count() == 0
