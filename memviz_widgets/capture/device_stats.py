@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.cuda import OutOfMemoryError
 
 from ..records import TensorStats
 from .fingerprint import read_together
@@ -99,26 +100,32 @@ class Summing:
             chunk = doubles(chunk)
         waiting = self._waiting.setdefault((chunk.device, chunk.dtype, stream_of(chunk.device)), _Waiting())
         full = waiting.elements + chunk.numel() >= BLOCK
-        waiting.pieces.append((chunk.clone() if changes and not full and not fresh else chunk, sums))
+        if changes and not full and not fresh:
+            try:
+                chunk = chunk.clone()
+            except OutOfMemoryError:
+                full = True  # summed now, it needs no copy
+        waiting.pieces.append((chunk, sums))
         waiting.elements += chunk.numel()
         if full:
             self._sum_up(waiting)
 
     def _sum_up(self, waiting: _Waiting) -> None:
-        """Lay the pieces in rows, and have them summed."""
+        """Have the pieces summed; on the CPU where the device has no room left for it."""
         if not waiting.pieces:
             return
-        width = min(ROW, max(len(piece) for piece, _ in waiting.pieces))
-        parts: list[Tensor] = []
-        filler = waiting.pieces[0][0].new_full((width,), math.nan)
-        first = 0
+        pieces = [piece for piece, _ in waiting.pieces]
+        try:
+            block = _sums_of(_in_rows(pieces))
+        except OutOfMemoryError:
+            block = _sums_of(_in_rows([piece.cpu() for piece in pieces]))
+        width, first = _width(pieces), 0
         for piece, sums in waiting.pieces:
             padding = -len(piece) % width
-            parts += [piece, filler[:padding]] if padding else [piece]
             count = (len(piece) + padding) // width
             sums.rows.append((len(self._blocks), first, count, padding))
             first += count
-        self._blocks.append(_sums_of(torch.cat(parts).view(-1, width)))
+        self._blocks.append(block)
         waiting.pieces.clear()
         waiting.elements = 0
 
@@ -129,6 +136,22 @@ class _Waiting:
 
     pieces: list[tuple[Tensor, Sums]] = field(default_factory=list)
     elements: int = 0
+
+
+def _width(pieces: Sequence[Tensor]) -> int:
+    """Elements of a row."""
+    return min(ROW, max(len(piece) for piece in pieces))
+
+
+def _in_rows(pieces: Sequence[Tensor]) -> Tensor:
+    """All pieces in a table, each from the begin of a row on; nan fills its last one."""
+    width = _width(pieces)
+    filler = pieces[0].new_full((width,), math.nan)
+    parts: list[Tensor] = []
+    for piece in pieces:
+        padding = -len(piece) % width
+        parts += [piece, filler[:padding]] if padding else [piece]
+    return torch.cat(parts).view(-1, width)
 
 
 def _sums_of(table: Tensor) -> Tensor:

@@ -100,6 +100,23 @@ def test_many_small_tensors_are_summed_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert tables == [(1000, 5)]
 
 
+@pytest.mark.parametrize("failing", [{0}, {1}, {0, 2}])
+def test_what_a_full_device_cannot_sum_the_cpu_does(monkeypatch: pytest.MonkeyPatch, failing: set[int]) -> None:
+    sums_of, calls = device_stats._sums_of, iter(range(1000))
+
+    def full(table: Tensor) -> Tensor:
+        if next(calls) in failing:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return sums_of(table)
+
+    tensors = [torch.randn(size) for size in (30, 50, 40, 350, 20)]
+    expected = [read(each)[0] for each in tensors]
+    monkeypatch.setattr(device_stats, "_sums_of", full)
+    for own, other in zip(read(*tensors, changes=True), expected, strict=True):
+        assert astuple(own) == pytest.approx(astuple(other), rel=1e-12)
+    assert next(calls) > 4
+
+
 def test_what_needs_a_wait_is_left_to_the_cpu() -> None:
     assert Summing().add(torch.empty(0), changes=True) is None
     assert Summing().add(torch.eye(3).to_sparse(), changes=True) is None
