@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .attention import QueryKey
-from .collectives import CollectiveError, without_collectives
+from .collectives import Asked, CollectiveError, without_collectives
 from .derived import Derived
 from .device_stats import Sums, device_sums, read_sums
 from .fingerprint import checksum, code_later, fingerprint, read_samples, read_together, samples
@@ -13,11 +13,12 @@ from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory
 from .memory_candidates import Candidate, memory_candidates, proposal_text
 from .memory_hops import hop_groups
 from .outputs import tensors_of
-from .placement import why_collective
+from .placement import UNPLACED, why_collective
 from .recurrent_cells import RecurrentError
 from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
+from .sample_groups import SampleGroup, UnknownGroupError, sample_group, weights_as_kept
 from .stats import tensor_stats
 from .tensors import (
     TensorMap,
@@ -32,13 +33,15 @@ from .tensors import (
     tensor_kind,
     version_of,
 )
-from .trace import Trace
+from .trace import Trace, class_name
 from .what_if import Change, WhatIf
 from .what_if_edits import Edit, as_edits, positions
 from .what_if_origin import Origin, origin_of
 from .what_if_prefix import Prefix
 
 __all__ = [
+    "UNPLACED",
+    "Asked",
     "Candidate",
     "Change",
     "CollectiveError",
@@ -56,14 +59,17 @@ __all__ = [
     "RecurrentError",
     "Replay",
     "ReplayFailedError",
+    "SampleGroup",
     "Session",
     "Sink",
     "Sums",
     "TensorMap",
     "Trace",
+    "UnknownGroupError",
     "WhatIf",
     "as_edits",
     "checksum",
+    "class_name",
     "code_later",
     "dense_tensor",
     "device_sums",
@@ -85,6 +91,7 @@ __all__ = [
     "run",
     "same_bits",
     "same_bits_later",
+    "sample_group",
     "samples",
     "snapshot",
     "tensor_kind",
@@ -92,6 +99,7 @@ __all__ = [
     "tensors_of",
     "unregister_memory",
     "version_of",
+    "weights_as_kept",
     "why_collective",
     "without_collectives",
 ]

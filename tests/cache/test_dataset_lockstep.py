@@ -1,0 +1,219 @@
+"""Who records what when ranks record together, and what they make of what the others say; no rank is started here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memviz_widgets.cache import dataset_gathered
+from memviz_widgets.cache.dataset_format import DatasetPlan
+from memviz_widgets.cache.dataset_gathered import Gathered
+from memviz_widgets.cache.dataset_layers import Taken, weights_crc
+from memviz_widgets.cache.dataset_lockstep import BATCH, DONE, SameBatches, check_rows, said_of, stopped
+from memviz_widgets.cache.dataset_share import Share
+from memviz_widgets.cache.dataset_together import common_plan, teams_of
+from memviz_widgets.cache.dataset_wire import lost_rank
+from memviz_widgets.cache.held_interrupts import held_interrupts
+from memviz_widgets.capture import SampleGroup, checksum
+from memviz_widgets.capture.placement_rules import Mesh
+from memviz_widgets.capture.sample_groups import Line
+from memviz_widgets.errors import DatasetError
+from memviz_widgets.records import Draft, Placement
+
+
+def test_groups_of_ranks_are_numbered_by_their_lowest_rank() -> None:
+    assert teams_of([[0], [1], [2]]) == [(0,), (1,), (2,)]
+    assert teams_of([[2, 0], [1, 3], [2, 0], [1, 3]]) == [(2, 0), (1, 3)]
+
+
+def test_groups_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(DatasetError, match="rank 0 computes the same samples as ranks 0, 1, and rank 1 as 1, 2"):
+        teams_of([[0, 1], [1, 2], [1, 2]])
+    with pytest.raises(DatasetError, match="rank 0 computes the same samples as ranks 0, 3, and rank 3 as none"):
+        teams_of([[0, 3], [1]])
+
+
+PLAN = DatasetPlan("Net", "00000001", ("a", "b"), "mean", "float16", 4)
+
+
+def test_the_plan_of_all_has_a_sum_of_all_weights() -> None:
+    plans = [replace(PLAN, weights=weights).as_json() for weights in ("00000001", "00000002")]
+    found = common_plan(plans)
+    assert found == replace(PLAN, weights=f"{zlib.crc32(b'00000001 00000002'):08x}")
+    assert common_plan(plans[::-1]).weights != found.weights
+    with pytest.raises(DatasetError, match=r"rank 1 was given layers 'a', not 'a', 'b' as rank 0\. Give all ranks"):
+        common_plan([PLAN.as_json(), replace(PLAN, layers=("a",)).as_json()])
+
+
+def test_ranks_of_a_group_have_the_same_batch() -> None:
+    rows = [[BATCH, 0, 7, 5], [BATCH, 1, 7, 0], [DONE, 0, 0, 5], [DONE, 0, 0, 0]]
+    check_rows(rows, [(0, 1), (2, 3)])
+    with pytest.raises(DatasetError, match="ranks 1 and 0 compute the same samples, and their loaders gave different"):
+        check_rows([[BATCH, 0, 8, 0], *rows[1:]], [(1, 0), (2, 3)])
+    with pytest.raises(DatasetError, match="ranks 2 and 3 compute the same samples"):
+        check_rows([*rows[:3], [BATCH, 0, 0, 0]], [(0, 1), (2, 3)])
+
+
+def test_samples_of_all_groups_have_one_size() -> None:
+    rows = [[BATCH, 0, 7, 5], [BATCH, 0, 8, 6], [BATCH, 0, 9, 0]]
+    with pytest.raises(DatasetError, match="outputs of other sizes for a sample on rank 1 than on rank 0"):
+        check_rows(rows, [(0,), (1,), (2,)])
+    check_rows([rows[0], [BATCH, 0, 8, 5], rows[2]], [(0,), (1,), (2,)])
+
+
+def test_what_stopped_a_rank_is_said() -> None:
+    assert said_of(KeyboardInterrupt()) == "it was interrupted"
+    assert said_of(ValueError("no such file.")) == "ValueError: no such file"
+    text = str(stopped(["", "", "ValueError: no such file", "it was interrupted"]))
+    assert text.startswith("rank 2 stopped, and all ranks with it: ValueError: no such file. What was committed is")
+
+
+def test_errors_of_a_process_group_are_told_from_those_of_a_model() -> None:
+    gloo = RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
+    outer = ValueError("the forward raised")
+    outer.__cause__ = gloo
+    assert lost_rank(outer) == "Connection closed by peer [127.0.0.1]:1"
+    assert lost_rank(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) == ""
+    assert lost_rank(ValueError("gloo")) == ""
+    assert lost_rank(torch.distributed.DistNetworkError("refused")) == "refused"
+
+
+def test_a_rank_that_does_not_write_takes_the_batches_that_are_not_recorded() -> None:
+    data = [torch.full((2,), float(number)) for number in range(5)]
+    for loader in (data, iter(data)):
+        source = SameBatches(Share(loader), 3)
+        found = []
+        for number, batch in source.batches(None):
+            found.append((number, float(batch[0])))
+            assert source.last == zlib.crc32(checksum(batch).to_bytes(4, "little"))
+        assert found == [(3, 3.0), (4, 4.0)]
+
+
+def test_interrupts_are_held_back_and_come_at_the_end() -> None:
+    done: list[bool] = []
+
+    def interrupted() -> None:
+        with held_interrupts() as held:
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(held.asked)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done == [True]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_second_interrupt_comes_at_once() -> None:
+    def interrupted() -> None:
+        with held_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("it was held back")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+
+
+def test_an_interrupt_that_was_acted_on_does_not_come_again() -> None:
+    with held_interrupts() as held:
+        with pytest.raises(KeyboardInterrupt), held.let_through():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert held.asked
+        held.asked = False
+
+
+def test_the_sum_of_plain_weights_is_that_of_their_names_and_values() -> None:
+    """As before there were weights on several ranks: recordings that were begun then can be gone on with."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    crc = 0
+    for name, value in (*model.named_parameters(), *model.named_buffers()):
+        crc = zlib.crc32(f"{name} {tuple(value.shape)} {value.dtype}".encode(), crc)
+        crc = zlib.crc32(checksum(value).to_bytes(4, "little"), crc)
+    assert weights_crc(model) == f"{crc:08x}"
+
+
+def group(rank: int = 0) -> SampleGroup:
+    """Four ranks with the same samples: two lines of two."""
+    mesh = Mesh((2, 2), ("a", "b"), (4, 5, 6, 7))
+    row, column = rank // 2 * 2 + 4, rank % 2 + 4
+    return SampleGroup(rank + 4, mesh, (Line((column, column + 2), None), Line((row, row + 1), None)))
+
+
+def test_how_a_value_lies_in_the_group() -> None:
+    def texts(sizes: tuple[int, ...], ranks: tuple[int, ...], placements: tuple[str, ...]) -> tuple[str, ...] | None:
+        return group().texts(Placement(sizes, ("",) * len(sizes), ranks, placements, ()))
+
+    assert texts((2, 2), (4, 5, 6, 7), ("shard 1", "replicate")) == ("shard 1", "replicate")
+    whole = texts((2, 2, 2), tuple(range(8)), ("batch", "shard 2", "partial sum"))
+    assert whole == ("shard 2", "partial sum")
+    assert texts((2,), (4, 5), ("shard 1",)) is None, "nothing says how it lies along the other line"
+    assert texts((2, 2), (4, 6, 5, 7), ("shard 1", "shard 2")) == ("shard 2", "shard 1")
+    assert texts((4,), (4, 5, 6, 7), ("shard 1",)) is None and texts((2,), (0, 1), ("batch",)) is None
+
+
+class Line0:
+    """The messages of one line, all of whose ranks are in this process: each speaks when it is its turn."""
+
+    def __init__(self, ranks: tuple[int, ...], told: dict[int, Any], values: dict[int, Tensor]) -> None:
+        self.ranks, self._told, self._values = ranks, told, values
+
+    def said(self, mine: Any) -> list[Any]:
+        return [[[rank, self._told[rank]]] for rank in self.ranks]
+
+    def to_first(self, value: Tensor, sizes: list[int]) -> list[Tensor]:
+        found = [self._values[rank].contiguous().view(-1).view(torch.uint8) for rank in self.ranks]
+        assert [each.numel() for each in found] == sizes
+        return found
+
+
+def draft(placement: Placement | None, note: str = "") -> Draft:
+    return Draft(
+        0, "layer", "Linear", 0, "output", "", ("batch", "channel"), (), "float32", "cpu", 0, note, placement=placement
+    )
+
+
+def joined(monkeypatch: pytest.MonkeyPatch, values: list[Tensor], text: str, note: str = "") -> Taken:
+    """What the first of two ranks makes of the values of both."""
+    shape = () if text == "partial sum" else (3, 5)
+    placement = Placement((2,), ("tp",), (0, 1), (text,), shape) if text else None
+    crcs = [checksum(value) if not text else None for value in values]
+    texts = [text] if text else None
+    told = {
+        rank: [[["layer", 0, "", "float32"], texts, list(value.shape), crc]]
+        for rank, (value, crc) in enumerate(zip(values, crcs, strict=True))
+    }
+    line = Line0((0, 1), told, dict(enumerate(values)))
+    monkeypatch.setattr(dataset_gathered, "Wire", lambda ranks, group: line)
+    both = SampleGroup(0, Mesh((2,), ("tp",), (0, 1)), (Line((0, 1), None),))
+    (found,) = Gathered(both).whole([Taken(draft(placement, note), values[0])], None)
+    return found
+
+
+def test_parts_are_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = torch.arange(15.0).view(3, 5)
+    parts = [whole[:, :3].contiguous(), whole[:, 3:].contiguous()]
+    found = joined(monkeypatch, parts, "shard 1")
+    assert found.live is not None and torch.equal(found.live, whole) and found.draft.shape == (3, 5)
+    summed = joined(monkeypatch, [whole, whole * 2], "partial sum").live
+    assert summed is not None and torch.equal(summed, whole * 3) and summed.dtype is torch.float32
+    assert torch.equal(joined(monkeypatch, [whole, whole], "replicate").live, whole)  # type: ignore[arg-type]
+
+
+def test_parts_that_do_not_make_the_whole_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DatasetError, match=r"'layer' is \(3, 4\) put together, and \(3, 5\) by what the model says"):
+        joined(monkeypatch, [torch.ones(3, 2), torch.ones(3, 2)], "shard 1")
+
+
+def test_what_nobody_knows_must_be_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ones, note = torch.ones(3, 5), "local shard, rank 0"
+    found = joined(monkeypatch, [ones, ones], "", f"a view; {note}")
+    assert found.live is ones and found.draft.note == "a view"
+    with pytest.raises(DatasetError, match="nothing says how 'layer' lies over the ranks 0, 1, which have other"):
+        joined(monkeypatch, [ones, ones * 2], "", note)
