@@ -113,9 +113,7 @@ def test_dataset_of_a_model_that_asks_other_ranks(monkeypatch: pytest.MonkeyPatc
     torch.distributed.init_process_group("gloo", f"file://{tmp_path / 'store'}", rank=0, world_size=1)
     try:
         monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
-        with pytest.raises(
-            DatasetError, match=r"run this model alone: the forward asks .* \(allreduce\), which"
-        ):
+        with pytest.raises(DatasetError, match=r"run this model alone: the forward asks .* \(allreduce\), which"):
             mv.record_dataset(Asking(), [torch.ones(1, 2), torch.ones(1, 2)], to=tmp_path / "a.zarr")
         normed = nn.Sequential(nn.Linear(2, 2), nn.SyncBatchNorm(2))
         with pytest.raises(DatasetError, match="cannot run this model alone: SyncBatchNorm asks the other ranks"):

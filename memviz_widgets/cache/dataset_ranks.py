@@ -184,6 +184,9 @@ def _check_whole(place: StorePlace, wanted: Whole) -> None:
         whole = read_whole(text)
     except FileNotFoundError:
         if _taken(place):
+            if place.inside(LABEL_NAME).exists():  # another rank has written it meanwhile
+                _check_whole(place, wanted)
+                return
             raise SaveError(f"{place.text!r} exists and is no data set; give another path.") from None
         return
     except (FormatError, OSError) as error:

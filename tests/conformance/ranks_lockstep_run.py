@@ -138,10 +138,10 @@ class Asking(nn.Module):
 
 
 class Odd(nn.Module):
-    """What nobody can know: each rank returns something else."""
+    """What nobody can know: each rank draws another number."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + distributed.get_rank()
+        return x + torch.rand((), generator=torch.Generator().manual_seed(distributed.get_rank()))
 
 
 def stops(here: Rank) -> None:
@@ -188,25 +188,32 @@ def refusals(here: Rank) -> None:
     here.tell("batches", here.record("transformer tp", cut, "batches", loader=shifted))
     odd = nn.Sequential(OrderedDict(cut=cut, odd=Odd()))
     here.tell("odd", here.record("transformer tp", odd, "odd"))
-    here.tell("odd left out", here.record("transformer tp", odd, "odd left out", layers=["cut.*"]))
+    here.tell("odd left out", here.record("transformer tp", odd, "odd left out", layers=["cut.head"]))
 
 
 def cuts(here: Rank) -> None:
     """Layers that are cut into parts of other sizes, and sums of which each rank has a part."""
-    layers = uneven()
     plan = {
-        "0": ColwiseParallel(),
-        "2": RowwiseParallel(output_layouts=Partial(), use_local_output=False),  # type: ignore[arg-type]
+        "odd": ColwiseParallel(),
+        "up": ColwiseParallel(),
+        "down": RowwiseParallel(output_layouts=Partial(), use_local_output=False),  # type: ignore[arg-type]
     }
-    model = parallelize_module(layers, here.line, plan)
+    model = parallelize_module(Uneven().eval(), here.line, plan)
     rows = uneven_samples().split(BATCH)
-    here.tell("cuts", here.record("transformer tp", model, "cuts", loader=rows, reduce=None))
-    here.tell("means", here.record("transformer tp", model, "means", loader=rows, reduce="mean"))
+    for name, reduce in (("cuts", None), ("means", "mean")):
+        here.tell(name, here.record("transformer tp", model, name, loader=rows, reduce=reduce))
 
 
-def uneven() -> nn.Sequential:
-    torch.manual_seed(4)
-    return nn.Sequential(nn.Linear(8, 9), nn.ReLU(), nn.Linear(9, 6)).eval()
+class Uneven(nn.Module):
+    """Nine channels that two ranks share, and a sum of products that they share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.odd, self.up, self.down = nn.Linear(8, 9), nn.Linear(8, 12), nn.Linear(12, 6)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.odd(x), self.down(self.up(x).relu())
 
 
 def uneven_samples() -> Tensor:

@@ -18,7 +18,7 @@ import memviz_widgets as mv
 from memviz_widgets.records import TensorRecord
 
 from .rank_launch import launched
-from .ranks_lockstep_run import BATCH, CASES, OPTIONS, SAMPLES, loader_of, network_of, uneven, uneven_samples
+from .ranks_lockstep_run import BATCH, CASES, OPTIONS, SAMPLES, Uneven, loader_of, network_of, uneven_samples
 
 pytest.importorskip("zarr")
 RUN = "tests.conformance.ranks_lockstep_run"
@@ -200,7 +200,7 @@ def test_parts_of_other_sizes_and_parts_of_sums_are_put_together(
     """Nine channels over two ranks; a layer whose output is a sum over the ranks that no rank has."""
     assert [each["error"] for each in found(2).told(name)] == [None] * 2
     rows = uneven_samples().split(BATCH)
-    expected = mv.record_dataset(uneven(), rows, to=tmp_path / "a.zarr", reduce=reduce, **OPTIONS)
+    expected = mv.record_dataset(Uneven().eval(), rows, to=tmp_path / "a.zarr", reduce=reduce, **OPTIONS)
     check_equal(found(2).dataset(name), expected, exact=False)
 
 
@@ -220,7 +220,9 @@ def test_a_rank_is_killed_and_the_same_launch_completes(
         assert told["forwards"] == 3 and told["given back"]
     begun = mv.open_dataset(tmp_path / "killed.zarr")
     kept = [mv.open_dataset(tmp_path / "killed.zarr" / "ranks" / str(part)).samples // BATCH for part in range(2)]
-    assert not begun.complete and min(kept) >= 1 and max(kept) == 2
+    assert not begun.complete and 1 <= min(kept) <= 2 and max(kept) <= 3, (
+        "a group without the lost rank may end its round"
+    )
 
     (tmp_path / "kill").unlink()
     exits, errors = launched(RUN, count, tmp_path)
