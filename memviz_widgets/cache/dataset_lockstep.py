@@ -34,9 +34,11 @@ class Batches(Protocol):
     """Where the batches of a rank come from.
 
     Attributes:
-        last: CRC-32 over the tensors of the batch that came last.
+        latest: The batch that came last, also one that is only looked at; None before the first.
+        last: CRC-32 over its tensors.
     """
 
+    latest: Any
     last: int
 
     def batches(self, bar: Progress | None) -> Iterator[tuple[int, Any]]:
@@ -55,13 +57,16 @@ class SameBatches:
     def __init__(self, share: Share, done: int) -> None:
         self._share = share
         self._done = done
+        self.latest: Any = None
         self.last = 0
 
     def batches(self, bar: Progress | None) -> Iterator[tuple[int, Any]]:
         """As those of a Recording. Whether they are the same is compared before each round."""
-        rest = self._share.rest(self._done)
-        first = 0 if rest is None else self._done
+        before = max(0, self._done - 1)  # a Recording looks at it too, and a round without a batch needs the same one
+        rest = self._share.rest(before)
+        first = 0 if rest is None else before
         for number, batch in enumerate(self._share.front() if rest is None else rest, first):
+            self.latest = batch
             if number >= self._done:
                 self.last, _ = inputs_crcs(batch, 0)
                 yield number, batch
@@ -108,7 +113,6 @@ class Lockstep:
         self._rank = group.rank
         self._failure: BaseException | None = None
         self._now: tuple[int, Any] | None = None  # number and batch of this round
-        self._again: Any = None  # a batch for a round without one
         self._ran: Any = None  # one with which a forward has ended
         self._ended = complete
 
@@ -142,17 +146,15 @@ class Lockstep:
             if not held.asked:
                 with held.let_through():
                     self._now = None if self._ended else next(batches, None)
-                    if self._now is None and self._again is None:
-                        self._again = next(iter(self._share.front()), None)
+                    if self._now is None and self._source.latest is None:
+                        self._source.latest = next(iter(self._share.front()), None)
             if held.asked:
                 raise KeyboardInterrupt
         except BaseException as error:
             held.asked = False
             self._failure = error
             return
-        if self._now is not None:
-            self._again = self._now[1]
-        elif not self._ended:
+        if self._now is None and not self._ended:
             self._ended = True
             recording = self._recording
             if recording is not None:
@@ -179,8 +181,7 @@ class Lockstep:
 
     def _round(self) -> None:
         """A forward of all ranks, and what comes of it."""
-        batch = self._again if self._now is None else self._now[1]
-        taken = self._forward(batch)
+        taken = self._forward(self._source.latest)
         if self._now is not None:
             self._try(lambda: self._keep(taken))
 

@@ -84,7 +84,8 @@ class Recording:
     Attributes:
         share: As given.
         commit: What is there, and what will count with the next commit.
-        last: CRC-32 over the tensors of the batch that came last.
+        latest: The batch that came last, None before the first.
+        last: CRC-32 over its tensors.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Recording:
         self._committed_s = time.monotonic()
         self._inputs = 0
         self.last = 0
+        self.latest: Any = None
         self.commit = Commit()
 
     def find(self, *, resume: bool) -> None:
@@ -176,6 +178,7 @@ class Recording:
         for number, batch in enumerate(
             self.share.front() if rest is None else rest, first
         ):  # looked at when it has ended
+            self.latest = batch
             self.last, inputs = inputs_crcs(batch, inputs)
             if number == done - 1:
                 if (inputs != self.commit.inputs) if rest is None else (self.last != self.commit.last):
@@ -212,7 +215,7 @@ class Recording:
 
     def save(self) -> None:
         """Commit what is complete before the recording ends early."""
-        if self._whole and self._writer is not None and self.commit.samples:
+        if self._whole and self.begun and self.commit.samples:
             self._write_commit()
 
     @property
@@ -305,10 +308,6 @@ class Recording:
             writer.describe(commit.samples)
         self.commit = commit
         self._committed_s = time.monotonic()
-
-
-def _no_check(_: DatasetPlan) -> None:
-    """Of a process that is alone."""
 
 
 def _no_check(_: DatasetPlan) -> None:

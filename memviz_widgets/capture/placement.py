@@ -232,8 +232,9 @@ def part_of_mesh(root: Mesh, axes: list[int], rank: int) -> Mesh:
 def _why_collective(modules: Modules, sharded: bool, spread: list[nn.Parameter]) -> str:
     """Why one rank cannot run the model alone."""
     kinds = {type(module).__name__ for _, module in modules}
-    if sharded or "FullyShardedDataParallel" in kinds:
-        return "its weights lie on several ranks (fully_shard), which must all run it together"
+    for found, name in ((sharded, "fully_shard"), ("FullyShardedDataParallel" in kinds, "FullyShardedDataParallel")):
+        if found:
+            return f"its weights lie on several ranks ({name}), which must all run it together"
     if spread:
         return "its weights lie on several ranks (DTensor), which must all run it together"
     return asks_in_training(modules)

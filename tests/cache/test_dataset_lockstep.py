@@ -96,6 +96,14 @@ def test_a_rank_that_does_not_write_takes_the_batches_that_are_not_recorded() ->
         assert found == [(3, 3.0), (4, 4.0)]
 
 
+def test_a_rank_that_does_not_write_looks_at_the_last_batch_that_is_recorded() -> None:
+    """Without a batch of its own it runs this one again, as the rank that writes does."""
+    data = [torch.full((2,), float(number)) for number in range(5)]
+    for loader in (data, iter(data)):
+        source = SameBatches(Share(loader), 5)
+        assert not list(source.batches(None)) and source.latest is data[4]
+
+
 def test_interrupts_are_held_back_and_come_at_the_end() -> None:
     done: list[bool] = []
 

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, overload
@@ -172,6 +172,26 @@ def stops(here: Rank) -> None:
     here.tell("call", here.record(case, model, "call", call=call))
 
 
+def front_only(bad: int) -> Iterator[Tensor]:
+    """Batches without a known number, of which each rank takes every second one."""
+    for number, batch in enumerate(samples_of("transformer").split(BATCH)):
+        if number == bad:
+            raise ValueError("this file is damaged")
+        yield batch
+
+
+def front(here: Rank) -> None:
+    """A loader without a length; a rank that has all of its batches when the other one stops."""
+    case = "transformer fsdp"
+    model = here.model(case)
+    bad = len(samples_of("transformer").split(BATCH)) - 1 if here.rank == 0 else -1
+    here.tell("front", here.record(case, model, "front", loader=front_only(bad)))
+    with torch.no_grad():
+        model(samples_of("transformer")[:BATCH])  # it leaves the weights of the outermost module whole
+    again = here.record(case, model, "front", loader=front_only(-1))
+    here.tell("front again", again)
+
+
 def refusals(here: Rank) -> None:
     """What does not fit is refused on all ranks, and none waits for another."""
     case, cut = "transformer fsdp", here.model("transformer tp")
@@ -182,6 +202,7 @@ def refusals(here: Rank) -> None:
     here.tell("asking", here.record("cnn fsdp", asking, "asking"))
     here.tell("synced", here.record("cnn fsdp", synced.train(), "synced"))
     here.tell("one", here.record(case, sharded, "one", rank=0, world_size=1))
+    here.tell("there", here.record(case, sharded, case, resume=False))
     layers = ["embed", "head"][here.rank]
     here.tell("layers", here.record(case, sharded, "layers", layers=[layers]))
     shifted = samples_of("transformer").roll(here.rank, 0).split(BATCH)
@@ -196,7 +217,7 @@ def cuts(here: Rank) -> None:
     plan = {
         "odd": ColwiseParallel(),
         "up": ColwiseParallel(),
-        "down": RowwiseParallel(output_layouts=Partial(), use_local_output=False),  # type: ignore[arg-type]
+        "down": RowwiseParallel(output_layouts=Partial(), use_local_output=False),
     }
     model = parallelize_module(Uneven().eval(), here.line, plan)
     rows = uneven_samples().split(BATCH)
@@ -246,6 +267,7 @@ def main() -> None:
     every_case(here)
     if count == 2:
         stops(here)
+        front(here)
         refusals(here)
         cuts(here)
         broken(here)

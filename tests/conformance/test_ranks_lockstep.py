@@ -79,8 +79,8 @@ def check_equal(found: mv.ActivationDataset, alone: mv.ActivationDataset, *, exa
                 assert np.array_equal(getattr(one, name), getattr(other, name)), (where, name)
         assert np.array_equal(one.count, other.count)
         for name in ("mean", "variance", "min", "max"):
-            tolerance = {"rtol": 1e-12, "atol": 1e-15} if exact else {"rtol": 0, "atol": 4 * SUMS}
-            assert np.allclose(getattr(one, name), getattr(other, name), **tolerance), (where, name)
+            relative, absolute = (1e-12, 1e-15) if exact else (0, 4 * SUMS)
+            assert np.allclose(getattr(one, name), getattr(other, name), relative, absolute), (where, name)
         for channel in range(len(one.count)):
             top, expected = found.top_of(mine, channel), alone.top_of(theirs, channel)
             assert (top == expected) if exact else [each.sample for each in top] == [each.sample for each in expected]
@@ -151,6 +151,24 @@ def test_an_interrupt_on_one_rank_stops_all(
     again = every.told("interrupt again")
     assert [(each["error"], each["forwards"]) for each in again] == [(None, 2)] * 2
     check_equal(every.dataset("interrupt"), alone("transformer"), exact=True)
+
+
+def test_a_loader_without_a_length_and_a_rank_that_is_complete(
+    found: Callable[[int], Launch], alone: Callable[[str], mv.ActivationDataset]
+) -> None:
+    """Rank 1 has three batches of three when rank 0 cannot load its fourth. Whole weights count as those in pieces."""
+    every = found(2)
+    check_stopped(every.told("front"), 0, "ValueError: this file is damaged", "ValueError: this file is damaged")
+    assert [each["forwards"] for each in every.told("front")] == [3, 3]
+    again = every.told("front again")
+    assert [(each["error"], each["forwards"]) for each in again] == [(None, 1)] * 2
+    check_equal(every.dataset("front"), alone("transformer"), exact=True)
+
+
+def test_a_path_that_is_taken_is_refused_before_a_forward(found: Callable[[int], Launch]) -> None:
+    for rank, each in enumerate(found(2).told("there")):
+        assert each["error"].startswith("SaveError: ") and f"ranks/{rank}' exists; give another path" in each["error"]
+        assert each["forwards"] == 0
 
 
 def test_an_error_before_the_model_asks_others_waits_for_the_round(found: Callable[[int], Launch]) -> None:
