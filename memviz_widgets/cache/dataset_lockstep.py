@@ -123,19 +123,19 @@ class Lockstep:
             DatasetError: when another rank stopped or is gone, or the ranks contradict each other.
             Exception: whatever stopped this one.
         """
-        try:
-            with closing(self._source.batches(bar)) as batches, held_interrupts() as held:  # type: ignore[type-var]
+        with closing(self._source.batches(bar)) as batches, held_interrupts() as held:  # type: ignore[type-var]
+            try:
                 while True:
                     self._fetch(batches, held)
                     if not self._agree():
                         return
                     self._round()
-        except BaseException as error:
-            if self._recording is not None:
-                self._recording.save()
-            if isinstance(error, LostRankError):
-                raise self._lost(str(error)) from error
-            raise
+            except BaseException as error:
+                if self._recording is not None:
+                    self._recording.save()
+                if isinstance(error, LostRankError):
+                    raise self._lost(str(error)) from error
+                raise
 
     def _fetch(self, batches: Iterator[tuple[int, Any]], held: HeldInterrupts) -> None:
         """The batch of the next round, or why there is none."""

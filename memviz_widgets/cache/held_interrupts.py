@@ -1,17 +1,21 @@
 """Ctrl+C on one of several ranks: held back while the others wait for this one, so that all can stop together.
 
-In: a block that works in lockstep with other ranks. Out: the same block, told that somebody wants it to end. A second
-Ctrl+C is not held back.
+In: a block that works in lockstep with other ranks. Out: the same block, told that somebody wants it to end. Another
+Ctrl+C some seconds later is not held back.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+AGAIN_S = 2.0
+"""Seconds after which another interrupt is one of somebody who does not want to wait; torchrun sends each one twice."""
 
 
 class HeldInterrupts:
@@ -25,6 +29,7 @@ class HeldInterrupts:
         self.asked = False
         self._before = before
         self._through = False
+        self._since_s = 0.0
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
@@ -37,8 +42,9 @@ class HeldInterrupts:
 
     def came(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
-        again, self.asked = self.asked, True
-        if again or self._through:
+        if not self.asked:
+            self.asked, self._since_s = True, time.monotonic()
+        if self._through or time.monotonic() - self._since_s > AGAIN_S:
             self._before(number, frame)
 
 
