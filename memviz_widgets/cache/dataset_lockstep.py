@@ -26,6 +26,10 @@ from .held_interrupts import HeldInterrupts, held_interrupts
 BATCH, DONE, STOPPED = 0, 1, 2
 """What a rank says before each round."""
 _GOES_ON = "What was committed is whole, and the same launch goes on from there."
+_WAITING = (
+    "Other ranks in which nothing was raised wait in their forwards until this process ends, or the timeout of the "
+    "process group."
+)
 _AFTER = (DatasetError, DimsError)
 """Errors about what a forward gave, when it has ended."""
 
@@ -196,26 +200,35 @@ class Lockstep:
         asked = capturing.Asked()
         try:
             with asked:
-                taken = run_batch(self._model, batch, self._options)
+                taken = self._run(batch)
+        except LostRankError:
+            raise
         except BaseException as error:
-            if text := lost_rank(error):
-                raise LostRankError(text) from error
             failure = not_alone(str(error)) if isinstance(error, capturing.CollectiveError) else error
             if isinstance(error, _AFTER) and asked.count:
                 self._failure = error
                 return []
             if asked.count or self._ran is None:
-                # The others wait in their forwards, or have the same error.
+                if hasattr(failure, "add_note"):  # Python 3.11
+                    failure.add_note(_WAITING)
                 self._notice.put(f"rank {self._rank}: {said_of(failure)}")
                 if failure is not error:
                     raise failure from error
                 raise
             # The others wait for this rank's part in all of their forward.
             self._failure = failure
-            run_batch(self._model, self._ran, self._options)
+            self._run(self._ran)
             return []
         self._ran = batch
         return taken
+
+    def _run(self, batch: Any) -> list[Taken]:
+        try:
+            return run_batch(self._model, batch, self._options)
+        except Exception as error:
+            if text := lost_rank(error):
+                raise LostRankError(text) from error
+            raise
 
     def _try(self, act: Any) -> None:
         """Do what concerns this rank alone; an error is told to the others before the next round."""

@@ -5,6 +5,7 @@ In: what is to be recorded, on every rank. Out: a Lockstep that runs; or the sam
 
 from __future__ import annotations
 
+import json
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
@@ -60,12 +61,15 @@ def _begun(
 ) -> tuple[Lockstep | None, int]:
     """What is to be run, and of how many batches; None when all is there."""
     job, failure = _tried(prepare)
-    plan = None if job is None else job.wanted.as_json()
-    every = world.said({"error": failure and said_of(failure), "ranks": group.ranks, "plan": plan, "token": _token()})
+    said = {"error": failure and said_of(failure), "ranks": group.ranks, "token": uuid.uuid4().hex}
+    every = world.said(said if job is None else {**said, "weights": job.wanted.weights, "plan": plan_crc(job.wanted)})
     _stop_if_any(every, failure)
     assert job is not None
+    if len({each["plan"] for each in every}) > 1:
+        raise other_plan(world.said(job.wanted.as_json()))
     teams = teams_of([each["ranks"] for each in every])
-    notice, job = Notice(every[0]["token"]), replace(job, wanted=common_plan([each["plan"] for each in every]))
+    notice = Notice(every[0]["token"])
+    job = replace(job, wanted=replace(job.wanted, weights=common_weights([each["weights"] for each in every])))
     own = next(number for number, team in enumerate(teams) if group.rank in team)
     part = None if len(teams) == 1 else (own, len(teams))
     (share, recording), failure = _shared(job, part, group)
@@ -111,24 +115,27 @@ def teams_of(ranks: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     return sorted({tuple(own) for own in ranks}, key=min)
 
 
-def common_plan(plans: Sequence[dict[str, Any]]) -> DatasetPlan:
-    """What all ranks record: the plan of each, with a sum of the weights of all of them.
+def plan_crc(plan: DatasetPlan) -> int:
+    """A number of all that ranks must have in common: a plan may name thousands of layers."""
+    return zlib.crc32(json.dumps({**plan.as_json(), "weights": ""}).encode())
 
-    Raises:
-        DatasetError: when they differ in anything else.
-    """
+
+def common_weights(weights: Sequence[str]) -> str:
+    """A sum of the weights of all ranks, of those of each, which may have other pieces of them."""
+    return f"{zlib.crc32(' '.join(weights).encode()):08x}"
+
+
+def other_plan(plans: Sequence[dict[str, Any]]) -> DatasetError:
+    """The error about ranks that were given different things; ``plans``: of each."""
     names = ("model", "reduce", "dtype", "top_k")
-    weights = f"{zlib.crc32(' '.join(each['weights'] for each in plans).encode()):08x}"
     found = [
-        DatasetPlan(layers=tuple(each["layers"]), weights=weights, **{name: each[name] for name in names})
-        for each in plans
+        DatasetPlan(layers=tuple(each["layers"]), weights="", **{name: each[name] for name in names}) for each in plans
     ]
-    for rank, each in enumerate(found):
-        if difference := each.difference(found[0]):
-            raise DatasetError(
-                f"rank {rank} was given {difference} as rank 0. Give all ranks the same model, layers and options."
-            )
-    return found[0]
+    rank = next(rank for rank, each in enumerate(found) if each != found[0])
+    return DatasetError(
+        f"rank {rank} was given {found[rank].difference(found[0])} as rank 0. Give all ranks the same model, layers "
+        "and options."
+    )
 
 
 def _tried(make: Callable[[], Made]) -> tuple[Made | None, BaseException | None]:
@@ -144,10 +151,6 @@ def _stop_if_any(every: Sequence[dict[str, Any]], failure: BaseException | None)
         raise failure
     if any(each["error"] for each in every):
         raise stopped([each["error"] or "" for each in every])
-
-
-def _token() -> str:
-    return uuid.uuid4().hex
 
 
 def _numbers(ranks: Sequence[int]) -> str:

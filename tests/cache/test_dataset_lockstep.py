@@ -19,7 +19,7 @@ from memviz_widgets.cache.dataset_gathered import Gathered
 from memviz_widgets.cache.dataset_layers import Taken, weights_crc
 from memviz_widgets.cache.dataset_lockstep import BATCH, DONE, SameBatches, check_rows, said_of, stopped
 from memviz_widgets.cache.dataset_share import Share
-from memviz_widgets.cache.dataset_together import common_plan, teams_of
+from memviz_widgets.cache.dataset_together import common_weights, other_plan, plan_crc, teams_of
 from memviz_widgets.cache.dataset_wire import lost_rank
 from memviz_widgets.cache.held_interrupts import held_interrupts
 from memviz_widgets.capture import SampleGroup, checksum
@@ -44,13 +44,14 @@ def test_groups_that_contradict_each_other_are_refused() -> None:
 PLAN = DatasetPlan("Net", "00000001", ("a", "b"), "mean", "float16", 4)
 
 
-def test_the_plan_of_all_has_a_sum_of_all_weights() -> None:
-    plans = [replace(PLAN, weights=weights).as_json() for weights in ("00000001", "00000002")]
-    found = common_plan(plans)
-    assert found == replace(PLAN, weights=f"{zlib.crc32(b'00000001 00000002'):08x}")
-    assert common_plan(plans[::-1]).weights != found.weights
-    with pytest.raises(DatasetError, match=r"rank 1 was given layers 'a', not 'a', 'b' as rank 0\. Give all ranks"):
-        common_plan([PLAN.as_json(), replace(PLAN, layers=("a",)).as_json()])
+def test_the_weights_of_all_ranks_count() -> None:
+    assert common_weights(["00000001", "00000002"]) == f"{zlib.crc32(b'00000001 00000002'):08x}"
+    assert plan_crc(PLAN) == plan_crc(replace(PLAN, weights="00000002")) != plan_crc(replace(PLAN, top_k=5))
+
+
+def test_ranks_that_were_given_different_things_are_refused() -> None:
+    error = other_plan([PLAN.as_json(), PLAN.as_json(), replace(PLAN, layers=("a",)).as_json()])
+    assert str(error).startswith("rank 2 was given layers 'a', not 'a', 'b' as rank 0. Give all ranks the same model")
 
 
 def test_ranks_of_a_group_have_the_same_batch() -> None:

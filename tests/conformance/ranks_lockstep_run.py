@@ -25,6 +25,7 @@ from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, 
 from torch.utils.data import DataLoader, TensorDataset
 
 from memviz_widgets import record_dataset
+from memviz_widgets.cache import dataset_recording
 
 from .rank_networks import pictures, tensor_parallel, transformer
 from .rank_placement_run import same, spread, state
@@ -40,8 +41,6 @@ CASES = {
     ),
     4: ("transformer hsdp", "transformer tp+dp", "transformer beside", "cnn fsdp", "cnn hsdp", "cnn tp+dp"),
 }
-KILLED_CHUNK = 1 << 16
-"""Bytes of a shard of the run in which a rank is killed: a commit with every batch or two."""
 
 
 def samples_of(name: str) -> Tensor:
@@ -290,7 +289,9 @@ def kill(here: Rank, run: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     model.get_submodule("blocks.1").register_forward_pre_hook(die)
-    here.tell(f"killed {run}", here.record(case, model, "killed", chunk=KILLED_CHUNK))
+    if here.rank != victim:
+        dataset_recording.COMMIT_S = -1.0  # it is time for a commit always, for all when it is for one
+    here.tell(f"killed {run}", here.record(case, model, "killed"))
 
 
 if __name__ == "__main__":
