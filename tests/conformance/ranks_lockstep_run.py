@@ -39,7 +39,15 @@ CASES = {
         *("transformer fsdp", "transformer tp", "transformer sequence", "transformer dtensor"),
         *("cnn fsdp", "cnn tp"),
     ),
-    4: ("transformer hsdp", "transformer tp+dp", "transformer beside", "cnn fsdp", "cnn hsdp", "cnn tp+dp"),
+    4: (
+        "transformer hsdp",
+        "transformer tp+dp",
+        "transformer beside",
+        "cnn fsdp",
+        "cnn hsdp",
+        "cnn apart",
+        "cnn tp+dp",
+    ),
 }
 
 
@@ -71,9 +79,13 @@ class Rank:
     def model(self, case: str) -> nn.Module:
         name, kind = case.split()
         make = transformer if name == "transformer" else pictures
-        if kind == "beside":
+        if kind in ("beside", "apart"):  # two groups of ranks that ask each other for nothing
             assert self.square is not None
-            return tensor_parallel(network_of(name), self.square["tp"])
+            network = network_of(name)
+            if kind == "beside":
+                return tensor_parallel(network, self.square["tp"])
+            fully_shard(network, mesh=self.square["tp"])
+            return network
         square = self.square if kind in ("hsdp", "tp+dp") else None
         return spread(make, kind, self.rank, self.line, square)[0]
 

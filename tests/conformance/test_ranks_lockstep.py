@@ -103,13 +103,13 @@ def test_the_whole_is_that_of_one_process(
     told = every.told(case)
     assert [each["error"] for each in told] == [None] * count
     name, kind = case.split()
-    check_equal(every.dataset(case), alone(name), exact=kind in ("fsdp", "hsdp"))
+    check_equal(every.dataset(case), alone(name), exact=kind in ("fsdp", "hsdp", "apart"))
 
 
 @pytest.mark.parametrize(("count", "case"), EVERY)
 def test_all_run_as_many_forwards_and_none_again(found: Callable[[int], Launch], count: int, case: str) -> None:
     """As many as the group with the most batches has; a launch of which all is there runs none."""
-    groups = {"fsdp": count, "hsdp": count, "tp+dp": 2, "beside": 2}.get(case.split()[1], 1)
+    groups = {"fsdp": count, "hsdp": count, "apart": count, "tp+dp": 2, "beside": 2}.get(case.split()[1], 1)
     told = found(count).told(case)
     assert [each["forwards"] for each in told] == [-(-BATCHES // groups)] * count
     assert [(each["again"], each["error again"]) for each in told] == [(0, None)] * count
