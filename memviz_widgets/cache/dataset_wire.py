@@ -30,7 +30,7 @@ class Wire:
     """The ranks of a process group.
 
     Args:
-        ranks: Of the group, in the order in which answers are wanted.
+        ranks: Of the group, in the order in which answers are wanted; of the default one in their own order.
         group: torch's ProcessGroup; None for the default one.
     """
 
@@ -38,7 +38,7 @@ class Wire:
         self.ranks = tuple(ranks)
         self._group = group
         self._distributed = process_group()
-        order = self._distributed.get_process_group_ranks(group)
+        order = list(self.ranks) if group is None else self._distributed.get_process_group_ranks(group)
         self._places = [order.index(rank) for rank in self.ranks]
         backends = str(self._distributed.get_backend_config(group)).lower()
         self._on_cuda = "nccl" in backends
