@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -232,3 +235,70 @@ def test_what_nobody_knows_must_be_equal(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.live is ones and found.draft.note == "a view"
     with pytest.raises(DatasetError, match="nothing says how 'layer' lies over the ranks 0, 1, which have other"):
         joined(monkeypatch, [ones, ones * 2], "", note)
+
+
+class Meeting:
+    """The messages of one line whose ranks are threads of this process."""
+
+    def __init__(self, ranks: tuple[int, ...]) -> None:
+        self.ranks = ranks
+        self._there: dict[int, Any] = {}
+        self._barrier = threading.Barrier(len(ranks), timeout=20)
+
+    def exchanged(self, rank: int, mine: Any) -> list[Any]:
+        self._barrier.wait()
+        self._there[rank] = mine
+        self._barrier.wait()
+        return [self._there[each] for each in self.ranks]
+
+
+class Speaker:
+    """One rank of a line, as a Wire."""
+
+    def __init__(self, meeting: Meeting, rank: int) -> None:
+        self._meeting, self._rank = meeting, rank
+
+    def said(self, mine: Any) -> list[Any]:
+        return [json.loads(each) for each in self._meeting.exchanged(self._rank, json.dumps(mine))]
+
+    def to_first(self, value: Tensor, sizes: list[int]) -> list[Tensor] | None:
+        found = self._meeting.exchanged(self._rank, value.view(-1).view(torch.uint8))
+        assert [each.numel() for each in found] == sizes
+        return found if self._rank == self._meeting.ranks[0] else None
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("shard 1", "shard 1"),
+        ("shard 0", "shard 1"),
+        ("partial sum", "shard 1"),
+        ("replicate", "shard 0"),
+        ("shard 1", "replicate"),
+    ],
+)
+def test_a_mesh_of_two_axes_is_joined_axis_by_axis(monkeypatch: pytest.MonkeyPatch, texts: tuple[str, str]) -> None:
+    """The last axis of the mesh lies within the parts of the first."""
+    whole = torch.arange(35.0).view(5, 7)
+    meetings = {ranks: Meeting(ranks) for ranks in ((4, 6), (5, 7), (4, 5), (6, 7))}
+    monkeypatch.setattr(dataset_gathered, "Wire", lambda ranks, name: Speaker(meetings[ranks], name))
+    placement = Placement((2, 2), ("a", "b"), (4, 5, 6, 7), texts, ())
+
+    def piece(rank: int) -> Tensor:
+        part = whole
+        for text, at in zip(texts, (rank // 2, rank % 2), strict=True):
+            if text.startswith("shard"):
+                part = part.chunk(2, int(text[-1]))[at]
+            elif text == "partial sum":
+                part = part * (0.25 if at else 0.75)
+        return part.contiguous()
+
+    def joined_on(rank: int) -> list[Taken]:
+        one = group(rank)
+        named = SampleGroup(one.rank, one.mesh, tuple(Line(line.ranks, one.rank) for line in one.lines))
+        return Gathered(named).whole([Taken(draft(placement), piece(rank))], None)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(joined_on, range(4)))
+    assert found[1:] == [[], [], []]
+    assert found[0][0].live is not None and torch.equal(found[0][0].live, whole)
