@@ -7,18 +7,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 import memviz_widgets as mv
-from memviz_widgets import ActivationCache
-from memviz_widgets.capture import recurrent_cells
+from memviz_widgets import ActivationCache, capture
+from memviz_widgets.cache import dataset_gathered
+from memviz_widgets.cache.dataset_gathered import Gathered
+from memviz_widgets.cache.dataset_layers import Taken
+from memviz_widgets.cache.dataset_wire import lost_rank
+from memviz_widgets.capture import SampleGroup, recurrent_cells
 from memviz_widgets.capture.placement import Ranks
 from memviz_widgets.capture.placement_following import Following
 from memviz_widgets.capture.placement_rules import Lie, Mesh, lie_of_result
-from memviz_widgets.errors import NotReproducibleError, WhatIfError
+from memviz_widgets.capture.sample_groups import Line
+from memviz_widgets.errors import DatasetError, NotReproducibleError, WhatIfError
+from memviz_widgets.records import Draft
 
 
 class Asking(nn.Module):
@@ -100,3 +107,38 @@ def test_states_of_sharded_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(record.available, record.note) for record in states] == [
         (False, "input lies on several ranks, of which this one has a part.")
     ]
+
+
+def test_dataset_of_a_model_that_asks_other_ranks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+        with pytest.raises(DatasetError, match=r"run this model alone: the forward asks .* \(allreduce\), which"):
+            mv.record_dataset(Asking(), [torch.ones(1, 2), torch.ones(1, 2)], to=tmp_path / "a.zarr")
+        normed = nn.Sequential(nn.Linear(2, 2), nn.SyncBatchNorm(2))
+        with pytest.raises(DatasetError, match="cannot run this model alone: SyncBatchNorm asks the other ranks"):
+            mv.record_dataset(normed, [torch.ones(1, 2)], to=tmp_path / "b.zarr")
+    finally:
+        monkeypatch.undo()
+        torch.distributed.destroy_process_group()
+
+
+def test_dataset_of_a_rank_that_is_gone() -> None:
+    """What the process group raises in a forward is told from the model's own errors; the launches are elsewhere."""
+    gone = RuntimeError("[/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
+    assert lost_rank(gone).startswith("Connection closed by peer")
+    assert not lost_rank(RuntimeError("shapes cannot be multiplied"))
+
+
+def test_dataset_of_values_without_a_placement(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks in one process: the messages of the other one are made by hand."""
+    group = SampleGroup(0, MESH, (Line((0, 1), None),))
+    draft = Draft(0, "odd", "Odd", 0, "output", "", ("batch",), (1,), "float32", "cpu", 4, "local shard, rank 0")
+    mine, theirs = torch.zeros(1), torch.ones(1)
+    told = [
+        [[rank, [[["odd", 0, "", "float32"], None, [1], capture.checksum(each)]]]]
+        for rank, each in enumerate((mine, theirs))
+    ]
+    monkeypatch.setattr(dataset_gathered, "Wire", lambda ranks, group: SimpleNamespace(said=lambda _: told))
+    with pytest.raises(DatasetError, match="nothing says how 'odd' lies over the ranks 0, 1, which have other values"):
+        Gathered(group).whole([Taken(draft, mine)], None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,6 +52,16 @@ class Options:
         return f"{getattr(self.reduce, '__module__', '')}.{name}"
 
 
+class Taken(NamedTuple):
+    """One output of a layer for one batch, as it was computed.
+
+    ``live``: a copy that nothing changes; None of what has no values.
+    """
+
+    draft: Draft
+    live: Tensor | None
+
+
 class Found(NamedTuple):
     """One output of a layer for one batch.
 
@@ -65,8 +75,13 @@ class Found(NamedTuple):
     @property
     def name(self) -> str:
         """The output, as errors call it."""
-        label = self.draft.record().label
-        return f"{label!r} (call {self.draft.call})" if self.draft.call else repr(label)
+        return name_of(self.draft)
+
+
+def name_of(draft: Draft) -> str:
+    """An output, as errors call it."""
+    label = draft.record().label
+    return f"{label!r} (call {draft.call})" if draft.call else repr(label)
 
 
 def check_options(reduce: object, dtype: object, call: object) -> None:
@@ -99,12 +114,17 @@ def outputs_of(model: nn.Module, batch: object, options: Options) -> list[Found]
         DatasetError: when a chosen layer was not called, or an output cannot be kept as a row per sample.
         ModelError, InputError, LayersError, DimsError, ForwardError: as capture does.
     """
-    taken: list[tuple[Draft, Tensor | None]] = []
+    return as_rows(run_batch(model, batch, options), options)
+
+
+def run_batch(model: nn.Module, batch: object, options: Options) -> list[Taken]:
+    """The first half of :func:`outputs_of`: run the model. Raises all of its errors but those about rows."""
+    taken: list[Taken] = []
 
     def sink(draft: Draft, live: object) -> None:
         if draft.kind == "output":
             dense = capturing.snapshot(live, tensor_kind(live)) if isinstance(live, Tensor) else None
-            taken.append((draft, dense))
+            taken.append(Taken(draft, dense))
 
     session = capturing.Session(
         model, sink, layers=options.layers, dims=options.dims, trace=capturing.Trace(), loop=True
@@ -115,6 +135,12 @@ def outputs_of(model: nn.Module, batch: object, options: Options) -> list[Found]
     with torch.no_grad():
         capturing.run(session, x, None if call is None else lambda inner: call(inner, batch))
         _check_called(session, {draft.path for draft, _ in taken})
+    return taken
+
+
+def as_rows(taken: Iterable[Taken], options: Options) -> list[Found]:
+    """The other half: a row per sample, reduced. Raises DatasetError when an output cannot be kept so."""
+    with torch.no_grad():
         return [_found(draft, live, options) for draft, live in taken]
 
 
@@ -140,15 +166,30 @@ def tensors_in(batch: object) -> Iterator[Tensor]:
 
 
 def weights_crc(model: nn.Module) -> str:
-    """CRC-32 over parameters and buffers, 8 hexadecimal digits; of large ones over elements spread over them."""
+    """CRC-32 over parameters and buffers, 8 hexadecimal digits; of large ones over elements spread over them.
+
+    Of weights that lie on several ranks over the piece of this one, and how it lies.
+    """
     crc = 0
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        crc = zlib.crc32(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode(), crc)
-        if tensor_kind(tensor) == "dense":
-            whole = math.prod(tensor.shape) * tensor.element_size() <= WHOLE_BYTES
-            part = capturing.checksum(tensor).to_bytes(4, "little") if whole else capturing.fingerprint(tensor)
-            crc = zlib.crc32(part, crc)
+    for name, weight in capturing.weights_as_kept(model):
+        crc = zlib.crc32(f"{name} {tuple(weight.shape)} {weight.dtype}".encode(), crc)
+        kind = tensor_kind(weight)
+        if kind in ("dense", "dtensor"):
+            crc = zlib.crc32(_piece(weight, kind), crc)
     return f"{crc:08x}"
+
+
+def _piece(weight: Any, kind: str) -> bytes:
+    """What tells the values of a weight on this rank from others."""
+    tensor = capturing.dense_tensor(weight, kind)
+    whole = math.prod(tensor.shape) * tensor.element_size() <= WHOLE_BYTES
+    if kind == "dense":
+        return capturing.checksum(tensor).to_bytes(4, "little") if whole else capturing.fingerprint(tensor)
+    lies = [f"{type(each).__name__} {getattr(each, 'dim', '')}" for each in weight.placements]
+    where = f"{weight.device_mesh.mesh.tolist()} {lies}".encode()
+    # Of copies: numpy pins the memory that it looks into, which fully_shard may want to replace.
+    values = capturing.checksum(tensor.clone()).to_bytes(4, "little") if whole else capturing.samples(tensor)
+    return where + (values if isinstance(values, bytes) else capturing.read_samples([values])[0])
 
 
 def by_channel(values: Tensor, dims: tuple[str, ...]) -> Tensor:

@@ -18,6 +18,7 @@ from .dataset_format import COMMIT_NAME, FORMAT, DatasetPlan, read_plan
 from .dataset_layers import Found, Options, outputs_of
 from .dataset_shards import DatasetFolder
 from .dataset_share import BLOCKS, TURNS
+from .launch import rank_of
 from .opening import LABEL_KEY, LABEL_NAME
 from .ranks_store import PARTS, describe_group, part_place
 from .store_files import StorePlace
@@ -119,19 +120,41 @@ def refuse_ranks(place: StorePlace, text: bytes) -> None:
         )
 
 
-def model_of_one(model: nn.Module) -> nn.Module:
-    """The model that a rank runs by itself: of one in DistributedDataParallel the module inside.
+def model_of_ranks(model: nn.Module, part: tuple[int, int] | None) -> tuple[nn.Module, capturing.SampleGroup | None]:
+    """The model that a rank runs: of one in DistributedDataParallel the module inside.
+
+    Args:
+        model: As the user gave it.
+        part: Rank and number of ranks, as the user gave them or the process group has them.
+
+    Returns:
+        Besides the model, the ranks that compute the same samples when its weights lie on several; None when each rank
+        runs it by itself.
 
     Raises:
-        DatasetError: when the forward asks other ranks, which have other batches or none.
+        DatasetError: when the forward asks other ranks in a way that the weights do not tell; or when the weights lie
+            on the ranks of the process group, and ``part`` says otherwise who these are.
     """
     if type(model).__name__ == "DistributedDataParallel":
         inner = model.module
         assert isinstance(inner, nn.Module)
         model = inner
-    if reason := capturing.why_collective(model):
-        raise _not_alone(reason)
-    return model
+    here = rank_of()
+    try:
+        group = capturing.sample_group(model) if here is not None else None
+    except capturing.UnknownGroupError as error:
+        raise not_alone(str(error)) from error
+    if group is None:
+        if reason := capturing.why_collective(model):
+            raise not_alone(reason)
+        return model, None
+    if here is not None and part != here:
+        given = (0, 1) if part is None else part
+        raise DatasetError(
+            f"rank={given[0]}, world_size={given[1]}; the weights of this model lie on the ranks of the process group, "
+            f"in which this is rank {here[0]} of {here[1]}. Leave both out, and call it on all of them."
+        )
+    return model, group
 
 
 def outputs_of_one(model: nn.Module, batch: Any, options: Options) -> list[Found]:
@@ -144,10 +167,11 @@ def outputs_of_one(model: nn.Module, batch: Any, options: Options) -> list[Found
         with capturing.without_collectives():
             return outputs_of(model, batch, options)
     except capturing.CollectiveError as error:
-        raise _not_alone(str(error)) from error
+        raise not_alone(str(error)) from error
 
 
-def _not_alone(reason: str) -> DatasetError:
+def not_alone(reason: str) -> DatasetError:
+    """The error about a model that asks other ranks."""
     return DatasetError(
         f"each rank records its own batches, and cannot run this model alone: {reason}. Give each rank the whole model "
         "with all its weights, or record with rank=0, world_size=1 in one process that has them."
@@ -160,6 +184,9 @@ def _check_whole(place: StorePlace, wanted: Whole) -> None:
         whole = read_whole(text)
     except FileNotFoundError:
         if _taken(place):
+            if place.inside(LABEL_NAME).exists():  # another rank has written it meanwhile
+                _check_whole(place, wanted)
+                return
             raise SaveError(f"{place.text!r} exists and is no data set; give another path.") from None
         return
     except (FormatError, OSError) as error:

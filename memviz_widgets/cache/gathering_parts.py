@@ -62,13 +62,17 @@ class Line:
         try:
             yield
         except RuntimeError as error:
-            # Without the place in the source of the backend, and without its advice.
-            reason = re.sub(r"^\[.*?\] *", "", str(error)).partition("\n")[0].partition(". ")[0].rstrip(".")
+            reason = backend_text(error)
             raise GatherError(
                 f"rank {rank} did not take part in gathering within the timeout of the process group, or is gone "
                 f"({reason}). What this rank recorded is in .cache of this error; every rank must end the capture with "
                 "gather=True."
             ) from error
+
+
+def backend_text(error: BaseException) -> str:
+    """What a process group says, without the place in its source and without its advice."""
+    return re.sub(r"^\[.*?\] *", "", str(error)).partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
 def _has_cpu_backend(distributed: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .attention import QueryKey
-from .collectives import CollectiveError, without_collectives
+from .collectives import Asked, CollectiveError, without_collectives
 from .derived import Derived
 from .device_stats import Summing, Sums
 from .fingerprint import checksum, code_later, fingerprint, read_samples, read_together, samples
@@ -13,12 +13,13 @@ from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory
 from .memory_candidates import Candidate, memory_candidates, proposal_text
 from .memory_hops import hop_groups
 from .outputs import tensors_of
-from .placement import why_collective
+from .placement import UNPLACED, why_collective
 from .recurrent_cells import RecurrentError
 from .recurrent_rerun import LayerRun, layer_run
 from .replay import Replay, ReplayFailedError
 from .run import Holder, Session, run
 from .run_context import cheap_collections
+from .sample_groups import SampleGroup, UnknownGroupError, sample_group, weights_as_kept
 from .stats import tensor_stats
 from .tensors import (
     TensorMap,
@@ -35,13 +36,15 @@ from .tensors import (
     version_of,
     wait_for,
 )
-from .trace import Trace
+from .trace import Trace, class_name
 from .what_if import Change, WhatIf
 from .what_if_edits import Edit, as_edits, positions
 from .what_if_origin import Origin, origin_of
 from .what_if_prefix import Prefix
 
 __all__ = [
+    "UNPLACED",
+    "Asked",
     "Candidate",
     "Change",
     "CollectiveError",
@@ -59,16 +62,19 @@ __all__ = [
     "RecurrentError",
     "Replay",
     "ReplayFailedError",
+    "SampleGroup",
     "Session",
     "Sink",
     "Summing",
     "Sums",
     "TensorMap",
     "Trace",
+    "UnknownGroupError",
     "WhatIf",
     "as_edits",
     "cheap_collections",
     "checksum",
+    "class_name",
     "code_later",
     "dense_tensor",
     "fingerprint",
@@ -88,6 +94,7 @@ __all__ = [
     "run",
     "same_bits",
     "same_bits_later",
+    "sample_group",
     "samples",
     "snapshot",
     "stream_of",
@@ -97,6 +104,7 @@ __all__ = [
     "unregister_memory",
     "version_of",
     "wait_for",
+    "weights_as_kept",
     "why_collective",
     "without_collectives",
 ]

@@ -21,6 +21,8 @@ from .tensors import STANDS_FOR
 from .trace import Modules, walk
 
 BATCH = "batch"
+UNPLACED = "local shard, rank "
+"""In the note of a value of which nothing says how it lies; the rank follows."""
 _WRAPPERS_OF_GROUPS = ("DistributedDataParallel", "FullyShardedDataParallel")
 
 
@@ -57,7 +59,7 @@ class Ranks:
         if placement is not None or (self._following is None and type(tensor).__name__ != "DTensor"):
             return ""
         lie = self._following.lie(tensor) if self._following is not None else None
-        return "" if lie is not None and lie.replicated else f"local shard, rank {self.rank}"
+        return "" if lie is not None and lie.replicated else f"{UNPLACED}{self.rank}"
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -186,10 +188,10 @@ def _combine(
     """
     if data is None or root is None:
         return None
-    samples, within = _lines(data, rank), _lines(inner, rank)
+    samples, within = lines_of(data, rank), lines_of(inner, rank)
     axes: list[int] = []
     places: list[int | None] = []
-    for axis, line in enumerate(_lines(root, rank)):
+    for axis, line in enumerate(lines_of(root, rank)):
         if len(line) == 1:
             continue
         if line in within:
@@ -201,10 +203,10 @@ def _combine(
     wanted = [line for line in (*samples, *within) if len(line) > 1]
     if len(axes) != len(wanted):
         return None
-    return _part_of(root, axes, rank), tuple(places)
+    return part_of_mesh(root, axes, rank), tuple(places)
 
 
-def _lines(mesh: Mesh, rank: int) -> list[tuple[int, ...]]:
+def lines_of(mesh: Mesh, rank: int) -> list[tuple[int, ...]]:
     """The ranks along each axis through one rank."""
     at, lines, stride = mesh.ranks.index(rank), [], len(mesh.ranks)
     for size in mesh.sizes:
@@ -214,7 +216,7 @@ def _lines(mesh: Mesh, rank: int) -> list[tuple[int, ...]]:
     return lines
 
 
-def _part_of(root: Mesh, axes: list[int], rank: int) -> Mesh:
+def part_of_mesh(root: Mesh, axes: list[int], rank: int) -> Mesh:
     """The part of a mesh along some axes through one rank."""
     at, stride, strides = root.ranks.index(rank), len(root.ranks), []
     for size in root.sizes:
@@ -230,10 +232,15 @@ def _part_of(root: Mesh, axes: list[int], rank: int) -> Mesh:
 def _why_collective(modules: Modules, sharded: bool, spread: list[nn.Parameter]) -> str:
     """Why one rank cannot run the model alone."""
     kinds = {type(module).__name__ for _, module in modules}
-    if sharded or "FullyShardedDataParallel" in kinds:
-        return "its weights lie on several ranks (fully_shard), which must all run it together"
+    for found, name in ((sharded, "fully_shard"), ("FullyShardedDataParallel" in kinds, "FullyShardedDataParallel")):
+        if found:
+            return f"its weights lie on several ranks ({name}), which must all run it together"
     if spread:
         return "its weights lie on several ranks (DTensor), which must all run it together"
-    if "SyncBatchNorm" in kinds and any(module.training for _, module in modules):
-        return "SyncBatchNorm asks the other ranks in training"
-    return ""
+    return asks_in_training(modules)
+
+
+def asks_in_training(modules: Modules) -> str:
+    """Why a forward mixes the samples of all ranks, "" when it does not."""
+    asking = any(type(module).__name__ == "SyncBatchNorm" and module.training for _, module in modules)
+    return "SyncBatchNorm asks the other ranks in training" if asking else ""

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from memviz_widgets import ActivationDataset, open_dataset, record_dataset
-from memviz_widgets.cache import dataset as recording
+from memviz_widgets.cache import dataset_recording as recording
 from memviz_widgets.cache.dataset_cache import state_of, tallies_of
 from memviz_widgets.cache.dataset_format import COMMIT_NAME, ArrayPlan, Commit, DatasetPlan, commit_bytes
 from memviz_widgets.cache.dataset_shards import DatasetFolder, ShardWriter

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 import memviz_widgets as mv
-from memviz_widgets.cache import dataset as recording
+from memviz_widgets.cache import dataset_recording as recording
 from memviz_widgets.cache.dataset_format import COMMIT_NAME, commit_bytes, read_commit, read_plan
 from memviz_widgets.cache.dataset_layers import by_channel
 from memviz_widgets.cache.dataset_loader import batches_from

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memviz_widgets.capture.placement import _combine, _lines
+from memviz_widgets.capture.placement import _combine, lines_of
 from memviz_widgets.capture.placement_rules import Lie, Mesh, lie_of_result, weights_lie
 
 F = nn.functional
@@ -137,7 +137,7 @@ def test_attention_of_heads_that_are_cut() -> None:
 def test_samples_and_heads_over_one_mesh() -> None:
     """The axes of the root, whatever the order in which they are named: 2 x 3 x 2 ranks, rank 7."""
     root = Mesh((2, 3, 2), ("pp", "dp", "tp"), tuple(range(12)))
-    assert _lines(root, 7) == [(1, 7), (7, 9, 11), (6, 7)]
+    assert lines_of(root, 7) == [(1, 7), (7, 9, 11), (6, 7)]
     samples, heads = Mesh((3,), ("",), (7, 9, 11)), Mesh((2,), ("tp",), (6, 7))
     assert _combine(samples, heads, root, 7) == (Mesh((3, 2), ("dp", "tp"), (6, 7, 8, 9, 10, 11)), (None, 0))
     assert _combine(Mesh((2,), ("",), (7, 8)), heads, root, 7) is None, "no axis of the root"

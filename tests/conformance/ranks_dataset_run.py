@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed, nn
-from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -74,11 +73,6 @@ def main() -> None:
     inner.register_forward_pre_hook(count_forward)
     if not kill:
         refuses(Asking(), "cannot run this model alone: the forward asks the other ranks", folder / "asking.zarr")
-        sharded = nn.Linear(4, 4)
-        from torch.distributed.fsdp import fully_shard  # slow to import
-
-        fully_shard(sharded, mesh=init_device_mesh("cpu", (count,)))
-        refuses(sharded, "its weights lie on several ranks (fully_shard)", folder / "sharded.zarr")
         normed = DistributedDataParallel(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))).eval()
         if rank == 0:  # it would send its buffers to the other ranks
             alone = record_dataset(normed, loader(), to=folder / "normed.zarr", progress=False, rank=0, world_size=1)
