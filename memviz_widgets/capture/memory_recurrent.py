@@ -6,17 +6,19 @@ when they are looked at. Both adapters only collect tensors and shapes: they run
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from .cell_call import CELLS, CellRecovery, cell_mode, cell_tensors
-from .fingerprint import fingerprint
+from .fingerprint import fingerprint, read_samples, samples
 from .memory import MemoryTensor, RecoveredValue
 from .recurrent import SequenceRecovery
 from .recurrent_cells import KINDS, LETTERS, RecurrentError, working_dtype
 from .sequence_call import SEQUENCES, SequenceCall, item_of, read_call
+from .tensors import on_host, version_of
 
 DIMS = ("batch", "time", "channel")
 CELL_DIMS = ("batch", "channel")
@@ -109,11 +111,11 @@ class _Ends:
     """How far a module's sequence has come, so that a loop which calls it step by step is known as one sequence.
 
     A call goes on with the one before when it is given the states that that one returned. No tensor is held: the states
-    are compared by their sampled elements.
+    are compared by their sampled elements, which is not waited for where they are the very tensors of an accelerator.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[bytes, int]] = {}
+        self._known: dict[int, tuple[list[_State], int]] = {}
 
     def start(self, module: nn.Module, call: SequenceCall, given: Mapping[str, Tensor]) -> int:
         """Position in its sequence of the first step of a call; 0 where it begins one.
@@ -123,14 +125,32 @@ class _Ends:
         """
         if call.bidirectional or "batch_sizes" in given:
             return -1
-        before, stop = self._known.get(id(module), (b"", 0))
-        start = stop if "h_0" in given and before == _mark(given, "0") else 0
-        self._known[id(module)] = (_mark(given, "n"), start + call.steps)
+        before, stop = self._known.get(id(module), ([], 0))
+        states = _states(given, "0")
+        goes_on = bool(states) and len(states) == len(before)
+        start = stop if goes_on and all(map(_equal, before, states)) else 0
+        self._known[id(module)] = ([_State(state) for state in _states(given, "n")], start + call.steps)
         return start
 
 
-def _mark(given: Mapping[str, Tensor], when: str) -> bytes:
-    """Sampled elements of the states before ("0") or after ("n") a call."""
-    return b"".join(
-        fingerprint(given[f"{letter}_{when}"]) for letter in LETTERS.values() if f"{letter}_{when}" in given
-    )
+class _State:
+    """A state that a call returned, by what it is known again."""
+
+    def __init__(self, state: Tensor) -> None:
+        self.tensor = weakref.ref(state)
+        self.version = version_of(state)
+        self.mark = fingerprint(state) if on_host(state) else samples(state)
+
+
+def _states(given: Mapping[str, Tensor], when: str) -> list[Tensor]:
+    """The states before ("0") or after ("n") a call."""
+    return [given[f"{letter}_{when}"] for letter in LETTERS.values() if f"{letter}_{when}" in given]
+
+
+def _equal(before: _State, state: Tensor) -> bool:
+    if isinstance(before.mark, bytes):
+        return on_host(state) and before.mark == fingerprint(state)
+    if before.tensor() is state and before.version is not None and before.version == version_of(state):
+        return True
+    one, other = read_samples([before.mark, samples(state)])
+    return one == other

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from memviz_widgets.capture import recurrent_windows
+from memviz_widgets.capture import memory_recurrent, read_samples, recurrent_windows
 from memviz_widgets.capture.memory import MemoryTensor, RecoveredValue
 from memviz_widgets.capture.memory_recurrent import CellAdapter, RecurrentAdapter
 from memviz_widgets.capture.recurrent import recover
@@ -135,6 +135,32 @@ def test_samples_of_several_lengths_do_not_go_on() -> None:
 
 
 # -- cells
+
+
+def passed_on(states: Any) -> Any:
+    return states
+
+
+def detached(states: Any) -> Any:
+    return tuple(state.detach() for state in states)
+
+
+def halved(states: Any) -> Any:
+    return tuple(state.mul_(0.5) for state in states)
+
+
+@pytest.mark.parametrize(
+    ("passed", "expected", "waits"), [(passed_on, [0, 1, 2], 0), (detached, [0, 1, 2], 4), (halved, [0, 0, 0], 2)]
+)
+def test_on_an_accelerator_states_that_are_passed_on_are_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, passed: Any, expected: list[int], waits: int
+) -> None:
+    read: list[int] = []
+    monkeypatch.setattr(memory_recurrent, "on_host", lambda tensor: False)
+    monkeypatch.setattr(memory_recurrent, "read_samples", lambda found: (read.append(1), read_samples(found))[1])
+    with torch.no_grad():
+        assert starts(nn.LSTM(2, 3), [(torch.randn(1, 1, 2),)] * 3, passed) == expected
+    assert len(read) == waits
 
 
 @pytest.mark.parametrize("batch", [True, False])
