@@ -138,6 +138,7 @@ def run(name: str, case: Case, rank: int, folder: Path) -> None:
         quiet = ActivationCache.capture(model, x)
     found: dict[str, Any] = {
         "records": [(record, value_of(quiet, record)) for record in quiet.records if record.available],
+        "residuals": [record.residual for record in quiet.records if record.memory],
         "store": str(folder / f"{name}.zarr"),
         "absent": {record.label: record.note for record in quiet.records if not record.available},
         "same placements": [each.placement for each in cache.records] == [each.placement for each in quiet.records],
