@@ -6,7 +6,7 @@ In: nothing. Out: the frozen dataclasses that every later stage reads, the Draft
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 DIMS = ("batch", "time", "channel", "height", "width", "depth", "head", "query", "key", "slot", "call", "step")
 """The dims vocabulary. Other names ("layer", "axis0", a user's own) are allowed; these have a meaning to the views."""
@@ -127,11 +127,19 @@ class TensorRecord:
         return name if self.kind == "output" else f"{name} {self.kind}"
 
 
+class Undecided(Protocol):
+    """A placement that the model may confirm later in the recording."""
+
+    def settled(self) -> tuple[Placement | None, str]:
+        """The placement, and what the record's note says of it. Asked when the recording has ended."""
+        ...
+
+
 class Draft(NamedTuple):
     """A TensorRecord while the recording runs: what is known at once. Made between a model's operations, so cheaply.
 
     The fields are those of :class:`TensorRecord`, in its order. ``start``: position in its sequence of the first
-    timestep of a memory's tensor, -1 where nothing says so.
+    timestep of a memory's tensor, -1 where nothing says so. ``undecided``: the placement that will be known at the end.
     """
 
     index: int  # type: ignore[assignment]  # hides tuple.index
@@ -152,11 +160,19 @@ class Draft(NamedTuple):
     start: int = -1
     placement: Placement | None = None
     rank: int | None = None
+    undecided: Undecided | None = None
 
     def record(
         self, stats: TensorStats | None = None, *, kept: bool = False, on_demand: bool = False, note: str | None = None
     ) -> TensorRecord:
         """The record, with what is known at the end; ``note`` replaces that of the draft."""
-        text = self.note if note is None else note
-        later = (None, self.step, on_demand, self.caller, self.memory, (), self.placement, self.rank)
-        return TensorRecord(*self[:11], stats, kept, text, *later)
+        draft = (self if note is None else self._replace(note=note)).settled()
+        later = (None, draft.step, on_demand, draft.caller, draft.memory, (), draft.placement, draft.rank)
+        return TensorRecord(*draft[:11], stats, kept, draft.note, *later)
+
+    def settled(self) -> Draft:
+        """The same with the placement that is known once the recording has ended."""
+        if self.undecided is None:
+            return self
+        placement, said = self.undecided.settled()
+        return self._replace(placement=placement, note="; ".join(filter(None, (self.note, said))), undecided=None)

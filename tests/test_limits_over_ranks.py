@@ -22,7 +22,8 @@ from memviz_widgets.cache.dataset_wire import lost_rank
 from memviz_widgets.capture import SampleGroup, recurrent_cells
 from memviz_widgets.capture.placement import Ranks
 from memviz_widgets.capture.placement_following import Following
-from memviz_widgets.capture.placement_rules import Lie, Mesh, lie_of_result
+from memviz_widgets.capture.placement_lies import Lie, Mesh, only_reading
+from memviz_widgets.capture.placement_rules import lie_of_result, weights_lie
 from memviz_widgets.capture.sample_groups import Line
 from memviz_widgets.errors import DatasetError, NotReproducibleError, WhatIfError
 from memviz_widgets.records import Draft
@@ -89,15 +90,26 @@ def test_plain_weights_beside_dtensors() -> None:
 
 
 def test_fused_projections_over_ranks() -> None:
+    """Nothing is known of queries until the model says how what became of them lies."""
     local = torch.ones(1, 3, 8)
     query = local.chunk(2, -1)[0]
-    assert lie_of_result("chunk", [(local, CUT)], (local, 2, -1), {}, query) is None
-    one_head = local.view(1, 3, 1, 8)
-    assert lie_of_result("view", [(local, CUT)], (local, 1, 3, 1, 8), {}, one_head) is None
-    two_heads = local.view(1, 3, 2, 4)
-    assert lie_of_result("view", [(local, CUT)], (local, 1, 3, 2, 4), {}, two_heads) == Lie(
-        MESH, ("shard 2",), (1, 3, 4, 4)
-    )
+    lie = lie_of_result("chunk", [(local, CUT)], (local, 2, -1), {}, query)
+    assert lie is not None and (lie.placements, lie.shape) == (("shard 2",), (1, 3, 8))
+    assert [claim.stands for claim in lie.claims] == [None]
+
+
+def test_one_head_per_rank() -> None:
+    local = torch.ones(1, 3, 8)
+    head = local.view(1, 3, 1, 8)
+    lie = lie_of_result("view", [(local, CUT)], (local, 1, 3, 1, 8), {}, head)
+    assert lie is not None and only_reading(lie) is None
+    query = head.transpose(1, 2)
+    turned = lie_of_result("transpose", [(head, lie)], (head, 1, 2), {}, query)
+    assert turned is not None
+    weights = weights_lie((query, turned), (query, turned), (1, 1, 3, 3))
+    assert weights == Lie(MESH, ("shard 1",), (1, 2, 3, 3))
+    back = Lie(MESH, ("shard 2",), (1, 3, 2, 8))
+    assert lie_of_result("reshape", [(head, back)], (head, 1, 3, 8), {}, local) is None
 
 
 def test_states_of_sharded_weights(monkeypatch: pytest.MonkeyPatch) -> None:

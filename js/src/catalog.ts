@@ -43,6 +43,8 @@ export interface Frame {
   /** Of a detail: row and column of its first cell in the whole picture. */
   top?: number;
   left?: number;
+  /** Whether no rank recorded a cell (row * cols + col); only where that is known without a kernel. */
+  absent?: (cell: number) => boolean;
 }
 
 /** Counts over equal bins between `lo` and `hi`; `sampled`: counted over a strided sample. */

@@ -19,7 +19,7 @@ import { packedCatalog, unpackCatalog } from './packed_catalog';
 import { PageCache } from './page_cache';
 import { PageRequests } from './page_requests';
 import type { PageAnswer } from './page_requests';
-import { pageFromState, pageId, pageToState } from './pages';
+import { isAbsent, pageFromState, pageId, pageToState } from './pages';
 import type { Page, PageName, PageState, WireBuffer } from './pages';
 import { pictureOf, planMap, planPages, requestCost } from './prefetch';
 import type { MapCursor, PictureKind } from './prefetch';
@@ -98,7 +98,8 @@ export class FrameStoreModel extends StateModel<FrameStoreState> {
     const [, rows, cols] = page.shape;
     const size = rows * cols;
     const codes = (page.data as Uint8Array).subarray(offset * size, (offset + 1) * size);
-    return { codes, rows, cols, lo: page.lo[offset], hi: page.hi[offset] };
+    const frame = { codes, rows, cols, lo: page.lo[offset], hi: page.hi[offset] };
+    return page.absent ? { ...frame, absent: (cell) => isAbsent(page, offset * size + cell) } : frame;
   }
 
   /** One channel over time, exact float32, one value per `pool_cols` timesteps; null as in `frame`. */

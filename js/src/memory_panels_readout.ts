@@ -10,7 +10,7 @@ import { unitIn } from './memory_panels_units';
 import type { UnitPlaces } from './memory_panels_units';
 import { timeWords } from './memory_panels_words';
 import { approximately } from './number_text';
-import { LARGEST_VALUE_CODE, valueOfCode } from './paint';
+import { LARGEST_VALUE_CODE, absenceOf, valueOfCode } from './paint';
 import type { TextAt } from './token_axis';
 
 /** A strip that is read. */
@@ -112,7 +112,7 @@ function describeCell({ row: read, record, frame, places, textAt, mean }: ReadSt
   const about = code <= LARGEST_VALUE_CODE ? '≈ ' : '';
   const pooled = picture.pool_rows * picture.pool_cols > 1 ? `${mean ? 'mean' : 'largest |x|'} ` : '';
   const value = `${pooled}${about}${approximately(valueOfCode(code, frame.lo, frame.hi))}`;
-  return { where: [name, which, time, unit].filter(Boolean).join(', '), value };
+  return { where: [name, which, time, unit].filter(Boolean).join(', '), value: absenceOf(frame, cell) ?? value };
 }
 
 /** The one element that the kernel's answer is about, by its own indices: under a pooled cell, and in any order. */

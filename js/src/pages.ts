@@ -22,6 +22,8 @@ export interface PageHeader extends PageName {
   sampled: boolean;
   /** Largest error of values that were recovered; null or absent: they were read. */
   residual?: number | null;
+  /** Of a page without a kernel: first and number of cells of each run that no rank recorded, one after the other. */
+  absent?: number[];
 }
 
 /** What a buffer can be: DataView on a live comm, DataView or ArrayBuffer from saved state. */
@@ -58,7 +60,7 @@ export function pageFromWire(header: PageHeader, buffers: readonly WireBuffer[])
     const got = buffers.map((buffer) => buffer.byteLength).join(', ');
     throw new Error(`page ${pageId(header)} came with buffers of ${got} bytes; expected 3, the first of ${expected}`);
   }
-  const { record, kind, page, dtype, shape, sampled, residual = null } = header;
+  const { record, kind, page, dtype, shape, sampled, residual = null, absent } = header;
   return {
     record,
     kind,
@@ -67,6 +69,7 @@ export function pageFromWire(header: PageHeader, buffers: readonly WireBuffer[])
     shape,
     sampled,
     residual,
+    ...(absent && { absent }),
     data: typed(data, dtype),
     lo: typed(lo, 'float64') as Float64Array,
     hi: typed(hi, 'float64') as Float64Array,
@@ -81,10 +84,10 @@ export function pageFromState(state: PageState): Page {
 
 /** The entry that `pageFromState` turns into the same page again; shares the buffers. */
 export function pageToState(page: Page): PageState {
-  const { record, kind, page: number, dtype, shape, sampled, residual } = page;
+  const { record, kind, page: number, dtype, shape, sampled, residual, absent } = page;
   const view = (array: ArrayBufferView) => new DataView(array.buffer, array.byteOffset, array.byteLength);
   const buffers = { data: view(page.data), lo: view(page.lo), hi: view(page.hi) };
-  return { record, kind, page: number, dtype, shape, sampled, residual, ...buffers };
+  return { record, kind, page: number, dtype, shape, sampled, residual, ...(absent && { absent }), ...buffers };
 }
 
 /** The bytes of a buffer as a typed array: a view where alignment allows it, else a copy. */
@@ -101,4 +104,14 @@ function typed(buffer: WireBuffer, dtype: PageDtype): Uint8Array | Float32Array 
   return dtype === 'float32'
     ? new Float32Array(bytes.buffer, bytes.byteOffset, count)
     : new Float64Array(bytes.buffer, bytes.byteOffset, count);
+}
+
+/** Whether no rank recorded a cell of a page, counted over all of its frames. */
+export function isAbsent({ absent = [] }: PageHeader, cell: number): boolean {
+  for (let run = 0; run < absent.length; run += 2) {
+    if (cell >= absent[run] && cell < absent[run] + absent[run + 1]) {
+      return true;
+    }
+  }
+  return false;
 }

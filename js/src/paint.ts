@@ -29,6 +29,11 @@ export function valueOfCode(code: number, lo: number, hi: number): number {
   }
 }
 
+/** What is said of a cell, "not recorded", for which no rank recorded anything; null: it has a value, if only NaN. */
+export function absenceOf(frame: Frame, { row, col }: { row: number; col: number }): string | null {
+  return frame.absent?.(row * frame.cols + col) ? 'not recorded' : null;
+}
+
 /** The code of a cell of the whole picture; null where the frame, which may be a detail, does not have it. */
 export function codeAt(frame: Frame, cell: { row: number; col: number }): number | null {
   const [row, col] = [cell.row - (frame.top ?? 0), cell.col - (frame.left ?? 0)];

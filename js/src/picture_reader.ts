@@ -6,7 +6,7 @@ import { isProvenance } from './catalog';
 import type { CellValue, Frame, PageKind, PictureEntry } from './catalog';
 import type { Lifetime } from './lifetime';
 import { approximately } from './number_text';
-import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, boxOfCell, cellAt, codeAt, valueOfCode } from './paint';
+import { CODE_NEGATIVE_INFINITY, LARGEST_VALUE_CODE, absenceOf, boxOfCell, cellAt, codeAt, valueOfCode } from './paint';
 import type { Box } from './paint';
 import { indexAlong } from './picture_axes';
 import { selectedRow } from './picture_bands';
@@ -130,7 +130,7 @@ export class PictureReader {
     }
     const first = { row: cell.row * picture.pool_rows, col: cell.col * picture.pool_cols };
     const last = { row: first.row + picture.pool_rows - 1, col: first.col + picture.pool_cols - 1 };
-    return { where: this.where(picture, first, last), value: codeWords(shown, picture, frame, code) };
+    return { where: this.where(picture, first, last), value: absenceOf(frame, cell) ?? codeWords(shown, picture, frame, code) };
   }
 
   /** Indices of the cells from `first` to `last`, with the texts that stand there. */

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import capture as capturing
-from ..capture.placement_rules import REPLICATE, SHARD
+from ..capture.placement_lies import REPLICATE, SHARD
 from ..errors import DatasetError
 from ..records import Draft
 from .dataset_layers import Taken, name_of

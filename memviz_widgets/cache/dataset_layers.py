@@ -135,7 +135,7 @@ def run_batch(model: nn.Module, batch: object, options: Options) -> list[Taken]:
     with torch.no_grad():
         capturing.run(session, x, None if call is None else lambda inner: call(inner, batch))
         _check_called(session, {draft.path for draft, _ in taken})
-    return taken
+    return [Taken(draft.settled(), live) for draft, live in taken]
 
 
 def as_rows(taken: Iterable[Taken], options: Options) -> list[Found]:

@@ -58,14 +58,14 @@ class _Tally:
     """Sink that adds up what each value would cost and keeps none."""
 
     def __init__(self) -> None:
-        self.records: list[TensorRecord] = []
+        self.drafts: list[Draft] = []
         self.costs: list[int] = []
         self.input_bytes = 0
         self._seen: capturing.TensorMap[tuple[int | None]] = capturing.TensorMap()
 
     def __call__(self, draft: Draft, live: Tensor | Derived | None) -> None:
         parts = live.tensors().values() if isinstance(live, Derived) else () if live is None else (live,)
-        self.records.append(draft.record())
+        self.drafts.append(draft)
         self.costs.append(sum(self._cost(part) for part in parts))
 
     def hold(self, live: Tensor, outermost: bool) -> _NotHeld:
@@ -96,4 +96,5 @@ def estimate(
         model, tally, layers=layers, dims=dims, trace=capturing.Trace(), holder=holder, priced=True
     )
     capturing.run(session, x, call)
-    return Estimate(sum(tally.costs), tally.input_bytes, tuple(tally.records), tuple(tally.costs))
+    records = tuple(draft.record() for draft in tally.drafts)
+    return Estimate(sum(tally.costs), tally.input_bytes, records, tuple(tally.costs))

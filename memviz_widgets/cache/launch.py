@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+import weakref
 import zlib
 from datetime import timedelta
 from typing import Any
@@ -19,8 +20,22 @@ from .store_format_ranks import RankPart
 _FROM_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT", "SLURM_JOB_ID")
 _KEY = "memviz_widgets/launch"
 _STORE_WAIT = timedelta(seconds=30)
-_DRAWN = {"last": ""}
-"""What the store gave last: its host may be gone when the others save."""
+
+
+class _Drawn:
+    """What the store of a process group gave, asked for once: its host may be gone when the others save.
+
+    Attributes:
+        text: "" as long as none was reached.
+        group: Whose store gave it. Held weakly: whoever ends the group frees its sockets.
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.group: weakref.ref[Any] | None = None
+
+
+_DRAWN = _Drawn()
 
 
 def process_group() -> Any:
@@ -62,17 +77,30 @@ def launch_token() -> str:
     """A text that is the same on all ranks of this launch; "" where nothing tells launches apart."""
     known = [os.environ.get(name, "") for name in _FROM_LAUNCHERS]
     environment = f"{zlib.crc32(' '.join(known).encode()):08x}" if any(known) else ""
-    group = process_group()
-    if group is not None:
-        _DRAWN["last"] = _drawn() or _DRAWN["last"]
-        return "-".join(filter(None, (environment, _DRAWN["last"])))
-    return environment
+    if process_group() is None:
+        return environment
+    group = _default_group()
+    if _DRAWN.group is None or _DRAWN.group() is not group:
+        found = _drawn()
+        if found:
+            _DRAWN.text, _DRAWN.group = found, None if group is None else weakref.ref(group)
+    return "-".join(filter(None, (environment, _DRAWN.text)))
+
+
+def _default_group() -> Any:
+    """The group that the ranks began together; None where this torch does not give it."""
+    try:
+        from torch.distributed import distributed_c10d  # noqa: PLC0415  # only a process group needs it
+
+        return distributed_c10d._get_default_group()
+    except (ImportError, AttributeError, ValueError):
+        return None
 
 
 def _drawn() -> str:
     """What the first rank that asked put into the store of the group; "" when the store cannot be reached."""
     try:
-        from torch.distributed import distributed_c10d  # noqa: PLC0415  # only a process group needs it
+        from torch.distributed import distributed_c10d  # noqa: PLC0415
 
         store: Any = distributed_c10d._get_default_store()
         held = store.timeout

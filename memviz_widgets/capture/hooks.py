@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..records import Draft, Placement
+from ..records import Draft
 from .attention_sdpa import UnreadableError
 from .attention_taps import AttentionTaps
 from .calls import CallKeeper, Frame, Part, call_text, is_inside
@@ -29,7 +29,7 @@ from .followed_thread import FollowedThread
 from .function_mode import functions_of
 from .memory import MemoryAdapter, MemoryTensor
 from .outputs import Leaf, leaves
-from .placement import Ranks, described
+from .placement import NOWHERE, Found, Ranks, described
 from .placement_following import waited
 from .progress import Progress
 from .tensors import NO_VALUES, look
@@ -144,11 +144,11 @@ class Recorder:
             return
         with torch._C.DisableTorchFunction():
             self._drop_interrupted()
-            if not self._frames and not self._begin_outermost(path):
+            if not self._frames and not self._begin_outermost(path, args, kwargs):
                 return
             self._open_frame(module, path, args, kwargs)
 
-    def _begin_outermost(self, path: str) -> bool:
+    def _begin_outermost(self, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
         """A call from outside the model begins; False when it is not to be recorded."""
         if torch._C._current_graph_task_id() != -1:
             return False  # a backward recomputes a checkpointed part: these values are known
@@ -160,7 +160,7 @@ class Recorder:
         self._thread.bind()
         self.taps.enter()
         if self._ranks is not None:
-            self._ranks.enter()
+            self._ranks.enter(tensors_in(args, kwargs))
         return True
 
     def _open_frame(self, module: nn.Module, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -274,7 +274,7 @@ class Recorder:
         device = str(value.device)
         try:
             with torch._C.DisableTorchFunction(), torch.no_grad():
-                lies = self._ranks.attention(shape, ATTENTION_DIMS) if self._ranks is not None else None
+                lies = self._ranks.attention(shape, ATTENTION_DIMS) if self._ranks is not None else NOWHERE
                 self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, ATTENTION, lies)
         except Exception as error:
             self._trace.remark(f"the attention of {frame.path!r}: {type(error).__name__}: {error}")
@@ -317,7 +317,7 @@ class Recorder:
         lies, seen = described(self._ranks, leaf.tensor, dims, sight.note)
         note = "; ".join(filter(None, (leaf.note, seen)))
         live = None if sight.kind in self._without else tensor
-        self._emit(frame, leaf.item, dims, *sight[1:5], note, live, placement=lies)
+        self._emit(frame, leaf.item, dims, *sight[1:5], note, live, found=lies)
 
     def _record_memory(
         self, adapter: MemoryAdapter, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
@@ -340,7 +340,8 @@ class Recorder:
         elif isinstance(value, Derived):
             shape, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
             nbytes, device = math.prod(shape) * value.dtype.itemsize, str(value.device)
-            lies = self._ranks.of_samples(found.dims) if self._ranks is not None else None
+            given, ranks = value.tensors().values(), self._ranks
+            lies = NOWHERE if ranks is None else ranks.computed(given, shape, found.dims)
             self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part, lies)
         else:
             sight = look(waited(value))
@@ -361,7 +362,7 @@ class Recorder:
         note: str = "",
         live: Value | None = None,
         part: Part = OUTPUT,
-        placement: Placement | None = None,
+        found: Found = NOWHERE,
     ) -> None:
         """Hand one record to the sink, if its layer was chosen."""
         if self._chosen is not None and frame.path not in self._chosen:
@@ -370,9 +371,8 @@ class Recorder:
             self._trace.remark(f"the first {MOST_RECORDS:,} records are kept; later tensors were not recorded")
             return
         # An attention is recorded while the call that it ran in is open, a result when that has been closed.
-        callers = self._frames
-        above = -2 if callers and callers[-1] is frame else -1
-        caller = callers[above] if len(callers) >= -above else None
+        above = -2 if self._frames and self._frames[-1] is frame else -1
+        caller = self._frames[above] if len(self._frames) >= -above else None
         self._sink(
             Draft(
                 self.count,
@@ -391,8 +391,9 @@ class Recorder:
                 (caller.path, caller.call) if caller else None,
                 part.memory,
                 part.start,
-                placement,
+                found.placement,
                 None if self._ranks is None else self._ranks.rank,
+                found.later,
             ),
             live,
         )

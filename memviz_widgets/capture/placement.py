@@ -7,15 +7,16 @@ Nothing here starts a collective, and torch.distributed is only looked at where 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from ..records import Placement
 from .placement_following import Following, distributed_tensors, has_placement_of_its_own, mesh_of
-from .placement_rules import Lie, Mesh
+from .placement_lies import Claim, Lie, Mesh, only_reading
 from .sharded_weights import groups_of
 from .tensors import STANDS_FOR
 from .trace import Modules, walk
@@ -23,7 +24,51 @@ from .trace import Modules, walk
 BATCH = "batch"
 UNPLACED = "local shard, rank "
 """In the note of a value of which nothing says how it lies; the rank follows."""
+DIVIDED = (
+    "each rank divided its own rows of a fused layer: those of the model before it was spread only if they were put in "
+    "the order of the ranks"
+)
+"""A plain ColwiseParallel cuts [queries; keys; values] anywhere; nothing of a weight tells that it was reordered."""
 _WRAPPERS_OF_GROUPS = ("DistributedDataParallel", "FullyShardedDataParallel")
+
+
+class Found(NamedTuple):
+    """How one value lies over the ranks.
+
+    Attributes:
+        placement: None where it is not known, or not yet.
+        note: What is special about that; "" for nothing.
+        later: What is known at the end of the recording; None where all is known now.
+    """
+
+    placement: Placement | None
+    note: str = ""
+    later: Claimed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A placement that holds if the model confirms what it rests on. An :class:`~memviz_widgets.records.Undecided`.
+
+    Attributes:
+        claims: What it rests on.
+        placement: If all of them stand.
+        note: Then.
+        unknown: The note if one does not.
+    """
+
+    claims: frozenset[Claim]
+    placement: Placement | None
+    note: str
+    unknown: str
+
+    def settled(self) -> tuple[Placement | None, str]:
+        """The placement and the note."""
+        stands = all(claim.stands for claim in self.claims)
+        return (self.placement, self.note) if stands else (None, self.unknown)
+
+
+NOWHERE = Found(None)
 
 
 class Ranks:
@@ -46,20 +91,13 @@ class Ranks:
         spread = [value for value in parameters if has_placement_of_its_own(value)]
         sharded = any(hasattr(type(module), "_get_fsdp_state") for _, module in modules)
         apart = [value for value in spread if not _lies_over(value, data_ranks)]
+        self._root = _root(apart[0]) if apart else None
         self._following: Following | None = None
         if apart and distributed_tensors() is not None:
             buffers = [value for _, module in modules for value in module._buffers.values() if value is not None]
-            self._following = Following(buffers)
+            self._following = Following(buffers, self._within(apart))
         self._combined: dict[Mesh, tuple[Mesh, tuple[int | None, ...]] | None] = {}
-        self._root = _root(apart[0]) if apart else None
         self.collective = _why_collective(modules, sharded, spread)
-
-    def note(self, tensor: Tensor, placement: Placement | None) -> str:
-        """What is special about a value: that nothing says how it lies over the ranks. "" where that is no news."""
-        if placement is not None or (self._following is None and type(tensor).__name__ != "DTensor"):
-            return ""
-        lie = self._following.lie(tensor) if self._following is not None else None
-        return "" if lie is not None and lie.replicated else f"{UNPLACED}{self.rank}"
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -67,40 +105,61 @@ class Ranks:
         with self._following.attached() if self._following else nullcontext():
             yield
 
-    def enter(self) -> None:
-        """The outermost call begins."""
+    def enter(self, inputs: Iterable[Tensor]) -> None:
+        """The outermost call begins, with these tensors."""
         if self._following is not None:
-            self._following.enter()
+            self._following.enter(inputs)
 
     def leave(self) -> None:
         """The outermost call has ended."""
         if self._following is not None:
             self._following.leave()
 
-    def placement(self, tensor: Tensor, dims: tuple[str, ...]) -> Placement | None:
+    def placement(self, tensor: Tensor, dims: tuple[str, ...]) -> Found:
         """How a value lies; ``dims`` names its axes."""
         lie = self._following.lie(tensor) if self._following is not None else _lie_of_own(tensor)
-        return self._placement(lie, dims)
+        special = self._following is not None or type(tensor).__name__ == "DTensor"
+        return self._found(lie, dims, f"{UNPLACED}{self.rank}" if special else "")
 
-    def attention(self, shape: tuple[int, ...], dims: tuple[str, ...]) -> Placement | None:
+    def attention(self, shape: tuple[int, ...], dims: tuple[str, ...]) -> Found:
         """How the attention weights lie that are being computed now."""
         lie = self._following.attention(shape) if self._following is not None else None
-        return self._placement(lie, dims)
+        return self._found(lie, dims)
 
-    def of_samples(self, dims: tuple[str, ...]) -> Placement | None:
-        """How a value lies of which only its dims are known."""
-        return self._placement(None, dims)
+    def computed(self, tensors: Iterable[Tensor], shape: tuple[int, ...], dims: tuple[str, ...]) -> Found:
+        """How a value lies that will be computed of these tensors."""
+        return self._found(self._following.computed(tensors, shape) if self._following is not None else None, dims)
+
+    def _found(self, lie: Lie | None, dims: tuple[str, ...], unknown: str = "") -> Found:
+        """Its placement; ``unknown``: what a record says of which none is known."""
+        lie = only_reading(lie)
+        placement = self._placement(lie, dims)
+        note = "" if placement is not None or (lie is not None and lie.replicated) else unknown
+        if lie is not None and lie.claims:
+            note = DIVIDED if placement is not None and any(claim.divided for claim in lie.claims) else note
+            return Found(None, "", Claimed(lie.claims, placement, note, unknown))
+        return Found(placement, note)
 
     def _placement(self, lie: Lie | None, dims: tuple[str, ...]) -> Placement | None:
         data = self._data
         if data is None:
-            # Whether plain weights are the same on all ranks, comparing values tells better.
-            return lie.placement() if lie is not None and lie.certain else None
+            # Whether plain weights are the same on all ranks, comparing values tells better; not of what is cut.
+            return lie.placement() if lie is not None and (lie.certain or lie.sharded) else None
         if lie is None or lie.mesh is None:
             if BATCH not in dims or self._following is not None:
                 return None
             return Placement(data.sizes, data.names, data.ranks, (BATCH,) * len(data.sizes), ())
         return self._over_both(lie) if BATCH in dims else None
+
+    def _within(self, parameters: list[Any]) -> Mesh | None:
+        """The one mesh over which weights lie within each group of ranks that have the same samples."""
+        samples = lines_of(self._data, self.rank) if self._data else []
+        found = set()
+        for mesh in {mesh_of(parameter.device_mesh) for parameter in parameters}:
+            if self.rank in mesh.ranks:
+                axes = [axis for axis, line in enumerate(lines_of(mesh, self.rank)) if line not in samples]
+                found.add(part_of_mesh(mesh, axes, self.rank))
+        return found.pop() if len(found) == 1 else None
 
     def _over_both(self, lie: Lie) -> Placement | None:
         """Of a value that is spread over a mesh within each group of samples."""
@@ -131,13 +190,13 @@ def why_collective(model: nn.Module) -> str:
     return "" if ranks is None else ranks.collective
 
 
-def described(ranks: Ranks | None, tensor: Tensor, dims: tuple[str, ...], note: str) -> tuple[Placement | None, str]:
-    """How a value lies over the ranks, and the note that its record has of that; ``note``: without ranks."""
+def described(ranks: Ranks | None, tensor: Tensor, dims: tuple[str, ...], note: str) -> tuple[Found, str]:
+    """How a value lies over the ranks, and the note that its record has; ``note``: without ranks."""
     if ranks is None:
-        return None, note
-    placement = ranks.placement(tensor, dims)
+        return NOWHERE, note
+    found = ranks.placement(tensor, dims)
     own = "" if note == STANDS_FOR["dtensor"] else note
-    return placement, "; ".join(filter(None, (own, ranks.note(tensor, placement))))
+    return found, "; ".join(filter(None, (own, found.note)))
 
 
 def _data_mesh(modules: Modules) -> Mesh | None:

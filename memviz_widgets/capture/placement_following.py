@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from .function_mode import TapsMode, push, take_off
-from .placement_rules import REPLICATE, SHARD, Lie, Mesh, lie_of_result, weights_lie
+from .placement_lies import REPLICATE, SHARD, Claim, Lie, Mesh, settle_claims
+from .placement_rules import lie_of_result, weights_lie
 from .tensors import TensorMap, version_of
 
 MOST_MESHES = 64
@@ -37,9 +38,11 @@ class Following:
     Args:
         constants: Buffers. They and weights that are no DTensors are taken to be the same on all ranks, though
             not for certain.
+        mesh: Ranks that are given the same inputs, if the model says so later; None where it has several such meshes.
     """
 
-    def __init__(self, constants: Iterable[Tensor]) -> None:
+    def __init__(self, constants: Iterable[Tensor], mesh: Mesh | None = None) -> None:
+        self._inputs_mesh = mesh
         self._lies: TensorMap[tuple[Lie, int | None]] = TensorMap()
         self._constants = {id(value): value for value in constants}
         self._meshes: dict[int, tuple[Any, Mesh]] = {}
@@ -62,18 +65,39 @@ class Following:
             return Lie(None, (), tuple(tensor.shape), certain=False)
         return None
 
+    def computed(self, tensors: Iterable[Tensor], shape: tuple[int, ...]) -> Lie | None:
+        """How a value lies that is computed of some tensors, where all ranks have the same of them."""
+        lies = [lie for _, lie in self._known(tuple(tensors), {}) or ()]
+        meshes = {lie.mesh for lie in lies} - {None}
+        if len(meshes) != 1 or not all(lie.replicated for lie in lies):
+            return None
+        claims: frozenset[Claim] = frozenset().union(*(lie.claims for lie in lies))
+        one = next(lie for lie in lies if lie.mesh is not None)
+        return Lie(one.mesh, one.placements, shape, all(lie.certain for lie in lies), claims)
+
     def attention(self, shape: tuple[int, ...]) -> Lie | None:
         """How the weights of the attention lie that is being computed now."""
         return self._weights(shape) if self._weights is not None else None
 
     # -- what happens
 
-    def enter(self) -> None:
-        """The outermost call begins in this thread."""
+    def enter(self, inputs: Iterable[Tensor] = ()) -> None:
+        """The outermost call begins in this thread. Its inputs are the same on all ranks of a mesh, if it says so."""
         self.leave()
+        self._claim(inputs)
         self._mode = TapsMode(_Everything(), self._watch)
         self._thread = threading.get_ident()
         push(self._mode)
+
+    def _claim(self, inputs: Iterable[Tensor]) -> None:
+        mesh = self._inputs_mesh
+        if mesh is None:
+            return
+        texts, claims = (REPLICATE,) * len(mesh.sizes), frozenset((Claim(divided=False),))
+        for tensor in inputs:
+            if type(tensor).__name__ != "DTensor" and self.lie(tensor) is None:
+                lie = Lie(mesh, texts, tuple(tensor.shape), claims=claims)
+                self._lies.put(tensor, (lie, version_of(tensor)))
 
     def leave(self) -> None:
         """The outermost call has ended. A second time does nothing."""
@@ -98,8 +122,12 @@ class Following:
     def became_plain(self, distributed: Any, plain: Tensor) -> None:
         """``to_local`` gave this tensor, or ``from_local`` took it: the model itself says how it lies."""
         lie = self._lie_of(distributed)
-        if lie is not None and type(plain).__name__ != "DTensor":
-            self._lies.put(plain, (lie, version_of(plain)))
+        if lie is None or type(plain).__name__ == "DTensor":
+            return
+        known = self.lie(plain)
+        if known is not None and known.mesh is not None:
+            settle_claims(known, lie)
+        self._lies.put(plain, (lie, version_of(plain)))
 
     def _lie_of(self, distributed: Any) -> Lie | None:
         mesh = self._mesh(distributed.device_mesh)

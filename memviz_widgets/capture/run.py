@@ -19,6 +19,7 @@ from .anchors import Anchors
 from .attached import attached
 from .dims import DimsGuide, parse_dims
 from .dims_rules import Dims
+from .gathered_weights import GatheredWeights
 from .hooks import Recorder, Sink
 from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
@@ -99,6 +100,7 @@ class Session:
         )
         # A loop of the user's own has no known length, and may have a bar of its own.
         self._progress = None if loop else Progress(len(trace.callable_paths))
+        self._gathered = GatheredWeights(self.modules if self.ranks is not None else [], memories)
         self.recorder = Recorder(
             self.sites,
             sink,
@@ -108,7 +110,7 @@ class Session:
             anchors=self.anchors,
             outermost=loop,
             progress=self._progress,
-            memories=memories,
+            memories=self._gathered.adapters,
             ranks=self.ranks,
             priced=priced,
         )
@@ -124,6 +126,7 @@ class Session:
             stack.enter_context(attached(self.sites, self.recorder, self.trace))
             if self.ranks is not None:
                 stack.enter_context(self.ranks.attached())
+                stack.enter_context(self._gathered.attached())
             stack.enter_context(uncompiled(self.modules))
             stack.enter_context(deeper_stack())
             self._stack = stack.pop_all()

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..records import Placement
 from .placement import BATCH, asks_in_training, lines_of, part_of_mesh
 from .placement_following import has_placement_of_its_own, mesh_of
-from .placement_rules import Mesh
+from .placement_lies import Mesh
 from .sharded_weights import groups_of
 from .trace import Modules, walk
 

@@ -6,6 +6,7 @@ In: a page of codes, and a factor. Out: the same page with fewer cells, each the
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,13 +52,23 @@ def coarser(page: Page, by: tuple[int, int], *, zero_coded: bool) -> Page:
     n, rows, cols = codes.shape
     by_rows, by_cols = by
     padded = np.pad(codes, ((0, 0), (0, -rows % by_rows), (0, -cols % by_cols)), mode="edge")
-    windows = padded.reshape(n, padded.shape[1] // by_rows, by_rows, padded.shape[2] // by_cols, by_cols)
-    windows = windows.transpose(0, 1, 3, 2, 4).reshape(n, windows.shape[1], windows.shape[3], by_rows * by_cols)
+    windows = _windows(padded, by)
     loudness = np.take_along_axis(_loudness(page, zero_coded), padded.reshape(n, -1).astype(np.intp), axis=1)
-    louder = loudness.reshape(padded.shape).reshape(n, windows.shape[1], by_rows, windows.shape[2], by_cols)
-    chosen = louder.transpose(0, 1, 3, 2, 4).reshape(windows.shape).argmax(axis=-1)
+    chosen = _windows(loudness.reshape(padded.shape), by).argmax(axis=-1)
     cells = np.take_along_axis(windows, chosen[..., None], axis=-1)[..., 0]
-    return replace(page, cells=np.ascontiguousarray(cells))
+    page = replace(page, cells=np.ascontiguousarray(cells))
+    if page.absent is None:
+        return page
+    absent = np.pad(page.absent, ((0, 0), (0, -rows % by_rows), (0, -cols % by_cols)))
+    return replace(page, absent=_windows(absent, by).max(axis=-1))
+
+
+def _windows(cells: npt.NDArray[Any], by: tuple[int, int]) -> npt.NDArray[Any]:
+    """(n, rows, cols) as (n, rows of windows, columns of windows, cells of a window)."""
+    n, rows, cols = cells.shape
+    split = cells.reshape(n, rows // by[0], by[0], cols // by[1], by[1])
+    windows: npt.NDArray[Any] = split.transpose(0, 1, 3, 2, 4).reshape(n, rows // by[0], cols // by[1], by[0] * by[1])
+    return windows
 
 
 def _loudness(page: Page, zero_coded: bool) -> npt.NDArray[np.float64]:

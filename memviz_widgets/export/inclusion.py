@@ -210,7 +210,7 @@ def _page(shelf: Shelf, name: PageName) -> Page | None:
     if name.record in shelf.refused:
         return None
     try:
-        return shelf.source.page(name.record, name.kind, name.page)
+        return shelf.source.with_absent(shelf.source.page(name.record, name.kind, name.page))
     except Exception as error:  # a replay runs the user's model, which may raise anything: one record of many
         if name.kind in ("frame", "time"):  # then nothing of the record can be had
             ours = isinstance(error, MemvizError)

@@ -42,6 +42,7 @@ class Page:
     and "heads", float64 counts for "histogram". ``lows``, ``highs``: float64 range per frame; the outer edges of a
     histogram; else empty. ``sampled``: whether values of a record too large to look at all of them were left out.
     ``residual``: largest error of the values, where they were recovered instead of read; None where they were read.
+    ``absent``: which cells no rank recorded, of the shape of ``cells``; None where that is not asked, or none.
     """
 
     record: int
@@ -52,6 +53,7 @@ class Page:
     highs: npt.NDArray[np.float64] = field(default_factory=_no_range)
     sampled: bool = False
     residual: float | None = None
+    absent: npt.NDArray[np.bool_] | None = None
 
     @property
     def dtype(self) -> str:
@@ -82,12 +84,15 @@ class Page:
 def page_header(page: Page) -> dict[str, Any]:
     """What a page is, as JSON: record, kind, page number, dtype of its data, shape (n, rows, cols), sampled, residual.
 
+    Where cells are absent also "absent": first and number of cells of each run of them, one after the other.
     A residual that is no finite number, which JSON does not have, is the largest float: never to be trusted.
     """
     residual = page.residual
     if residual is not None and not math.isfinite(residual):
         residual = sys.float_info.max
+    runs = {} if page.absent is None else {"absent": _runs(page.absent)}
     return {
+        **runs,
         "record": page.record,
         "kind": page.kind,
         "page": page.page,
@@ -112,3 +117,11 @@ def check_page(record: TensorRecord, kind: PageKind, page: int, pages: int) -> N
 def _bytes_of(array: npt.NDArray[Any]) -> memoryview:
     """One-dimensional view of bytes; through uint8, because ``memoryview.cast`` refuses an empty array."""
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _runs(cells: npt.NDArray[np.bool_]) -> list[int]:
+    """First and number of cells of each run of True."""
+    edges = np.flatnonzero(np.diff(cells.reshape(-1).astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
+    edges[:, 1] -= edges[:, 0]
+    found: list[int] = edges.reshape(-1).tolist()
+    return found

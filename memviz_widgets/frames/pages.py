@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..analysis import channel_measures, histogram
 from ..analysis.numbers import thinned
+from ..cache.ranks_absence import absence
 from ..cache.ranks_values import not_recorded
 from ..capture.lazy import LazyValue
 from ..errors import MemvizError, PageRefusedError
@@ -31,7 +32,7 @@ from .memory_pages import MemoryPages, residual_of
 from .page import ATTENTION_KINDS, MEMORY_KINDS, PAGE_KINDS, Page, PageKind, check_page
 from .plan import Picture, RecordPlan, plan_record
 from .pool import PooledBy, is_mean, loudest, mean_of
-from .quantise import quantise
+from .quantise import NAN_CODE, quantise
 from .reading import element_index, pooled_frames, spread, window_of
 from .record_message import record_message
 
@@ -164,6 +165,24 @@ class PageSource:
         absent = cell.number is None and not_recorded(_value_of(record, cache), cell.index)
         return NOT_RECORDED if absent else cell.text
 
+    def with_absent(self, page: Page) -> Page:
+        """A page that says which of its cells no rank recorded, of pictures of elements; a kernel is asked for that."""
+        if page.kind not in ("frame", "time") or not (page.cells == NAN_CODE).any():
+            return page
+        record, plan, cache = self._record(page.record)
+        try:
+            values = absence(_value_of(record, cache))
+        except MemvizError:  # a part that was joined over time is gone: nothing more is known of the page
+            return page
+        if values is None:
+            return page
+        if page.kind == "time":
+            found = MemoryPages().page(record, "time", page.page, _Instead(cache, values))
+        else:
+            found = _page_of(record, plan, "frame", page.page, _Instead(cache, values))
+        absent = found.cells == NAN_CODE
+        return replace(page, absent=absent) if absent.any() else page
+
     def detail(self, record_index: int, kind: str, frame: int, part: Part) -> Page:
         """A part of a frame, or of a map of attention weights or a memory, finer than its page has it.
 
@@ -198,6 +217,23 @@ class PageSource:
         if not record.available or plan.frame is None:
             raise PageRefusedError(record_message(record, plan))
         return record, plan, cache
+
+
+class _Instead:
+    """A cache in which another value stands for each."""
+
+    closed = False
+    summary = ""
+    step_labels: tuple[str, ...] = ()
+
+    def __init__(self, cache: ReadableCache, values: LazyValue) -> None:
+        self.records = cache.records
+        self.token_texts = cache.token_texts
+        self._values = values
+
+    def value(self, record: TensorRecord) -> LazyValue:
+        """The other value."""
+        return self._values
 
 
 def _page_of(record: TensorRecord, plan: RecordPlan, kind: PageKind, page: int, cache: ReadableCache) -> Page:

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from torch import nn
 
 import memviz_widgets as mv
+from tests.cache.rank_parts import over, save_tensors
 
 from .reference import attention_pixels, automatic, pixels_of
 
@@ -145,6 +146,18 @@ def test_the_number_under_the_pointer(open_page: Callable[..., Opened], convolut
         number = float(said.split("≈")[1].replace("\N{MINUS SIGN}", "-"))
         step = float(values.max() - values.min()) / 504
         assert abs(number - values[row, col]) <= step + 1e-3 * abs(number)  # it is written with four digits
+
+
+def test_what_a_lost_rank_would_have_is_not_recorded(open_page: Callable[..., Opened], tmp_path: Path) -> None:
+    """Beside a NaN that was recorded, which looks the same."""
+    kept = torch.randn(1, 4, 3)
+    kept[0, 1, 0] = torch.nan
+    place = over("shard 2", mesh=(2,), names=("tp",), shape=(1, 4, 6))
+    save_tensors([{"fc": kept}, None], "batch height width", tmp_path / "run.zarr", place)
+    page = open_page(mv.ActivationExplorer(mv.ActivationCache.open(tmp_path / "run.zarr")))
+    page.wait_painted(0, 0)
+    said = [page.hover(1.5 / 4, (col + 0.5) / 6) for col in (0, 1, 4)]
+    assert said[0].endswith("width 0: NaN") and "≈" in said[1] and said[2].endswith("width 4: not recorded")
 
 
 def test_the_range_of_colours_and_the_map(open_page: Callable[..., Opened], convolutions: Any) -> None:

@@ -12,6 +12,22 @@ from torch import Tensor, nn
 from memviz_widgets import ActivationCache
 from memviz_widgets.records import Placement, TensorRecord
 
+
+class Reader(nn.Module):
+    """Attention, a recurrent memory, a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, 16)
+        self.block = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
+        self.lstm = nn.LSTM(16, 8, batch_first=True)
+        self.conv = nn.Conv2d(1, 3, 3)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        states = self.lstm(self.block(self.embed(ids)))[0]
+        return self.conv(states[:, None]).relu()
+
+
 Place = Callable[[TensorRecord], Placement | None]
 
 
@@ -52,3 +68,8 @@ def over(*placements: str, mesh: tuple[int, ...], names: tuple[str, ...], shape:
     count = int(torch.tensor(mesh).prod())
     placement = Placement(mesh, names, tuple(range(count)), placements, shape)
     return lambda record: placement
+
+
+def whole_of(cache: ActivationCache, record: TensorRecord) -> Tensor:
+    value = cache.value(record)
+    return value if isinstance(value, Tensor) else value.load()

@@ -16,17 +16,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from memviz_widgets import capture as capturing
 from memviz_widgets.cache import dataset_gathered
 from memviz_widgets.cache.dataset_format import DatasetPlan
 from memviz_widgets.cache.dataset_gathered import Gathered
-from memviz_widgets.cache.dataset_layers import Taken, weights_crc
+from memviz_widgets.cache.dataset_layers import Options, Taken, run_batch, weights_crc
 from memviz_widgets.cache.dataset_lockstep import BATCH, DONE, SameBatches, check_rows, said_of, stopped
 from memviz_widgets.cache.dataset_share import Share
 from memviz_widgets.cache.dataset_together import common_weights, other_plan, plan_crc, teams_of
 from memviz_widgets.cache.dataset_wire import lost_rank
 from memviz_widgets.cache.held_interrupts import held_interrupts
 from memviz_widgets.capture import SampleGroup, checksum
-from memviz_widgets.capture.placement_rules import Mesh
+from memviz_widgets.capture.hooks import Recorder
+from memviz_widgets.capture.placement import Found
+from memviz_widgets.capture.placement_lies import Mesh
 from memviz_widgets.capture.sample_groups import Line
 from memviz_widgets.errors import DatasetError
 from memviz_widgets.records import Draft, Placement
@@ -302,3 +305,27 @@ def test_a_mesh_of_two_axes_is_joined_axis_by_axis(monkeypatch: pytest.MonkeyPat
         found = list(pool.map(joined_on, range(4)))
     assert found[1:] == [[], [], []]
     assert found[0][0].live is not None and torch.equal(found[0][0].live, whole)
+
+
+class ConfirmedLater:
+    """A placement that stands once a forward has ended."""
+
+    ended = False
+
+    def settled(self) -> tuple[Placement | None, str]:
+        lie = Placement((2,), ("tp",), (0, 1), ("shard 1",), (3, 5)) if self.ended else None
+        return lie, "" if lie else f"{capturing.UNPLACED}0"
+
+
+def test_how_a_value_lies_is_asked_when_the_forward_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    later, model = ConfirmedLater(), nn.Linear(5, 5)
+    emit = Recorder._emit
+
+    def undecided(self: Any, *args: Any, **kwargs: Any) -> None:
+        emit(self, *args, **{**kwargs, "found": Found(None, "", later)})  # type: ignore[arg-type]  # a Claimed
+        later.ended = True
+
+    monkeypatch.setattr(Recorder, "_emit", undecided)
+    [taken] = run_batch(model, torch.randn(3, 5), Options(None, None, None, None, None))
+    assert taken.draft.placement == Placement((2,), ("tp",), (0, 1), ("shard 1",), (3, 5))
+    assert taken.draft.note == "" and taken.draft.undecided is None

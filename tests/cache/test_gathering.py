@@ -20,8 +20,7 @@ from memviz_widgets.cache import gathering, launch
 from memviz_widgets.cache.gathering_parts import PIECE_BYTES, Line
 from memviz_widgets.errors import ClosedError, GatherError, SaveError
 
-from .rank_parts import batch_of, placed
-from .test_ranks import Reader
+from .rank_parts import Reader, batch_of, placed
 
 WAIT_S = 5
 Gather = Callable[[list[ActivationCache]], list[Any]]

@@ -20,7 +20,7 @@ def group(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setitem(sys.modules, "torch.distributed", made)
     for name in launch._FROM_LAUNCHERS:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(launch, "_DRAWN", {"last": ""})
+    monkeypatch.setattr(launch, "_DRAWN", launch._Drawn())
     return made
 
 
@@ -50,6 +50,28 @@ def test_the_next_launch_has_another_token(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_token_outlives_the_host_of_the_store(group: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "_drawn", lambda: "drawn")
+    monkeypatch.setattr(launch, "_default_group", lambda: None)
     launch_token()
     monkeypatch.setattr(launch, "_drawn", lambda: "")
     assert launch_token() == "drawn"
+
+
+def test_a_process_group_is_asked_once(group: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next group of the same process is another launch; a store that could not be reached is asked again."""
+    asked: list[str] = []
+    answers = iter(("", "first", "second"))
+
+    def drawn() -> str:
+        asked.append(next(answers))
+        return asked[-1]
+
+    class Group:
+        pass
+
+    one, other = Group(), Group()
+    monkeypatch.setattr(launch, "_drawn", drawn)
+    monkeypatch.setattr(launch, "_default_group", lambda: one)
+    assert [launch_token() for _ in range(4)] == ["", "first", "first", "first"]
+    monkeypatch.setattr(launch, "_default_group", lambda: other)
+    assert [launch_token() for _ in range(3)] == ["second"] * 3
+    assert asked == ["", "first", "second"]

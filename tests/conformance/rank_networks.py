@@ -78,6 +78,77 @@ class Pictures(nn.Module):
         return result
 
 
+FUSED = {"chunk": 4, "numbers": 4, "axis": 4, "slice": 4, "one chunk": 2, "one axis": 2, "one eager": 2}
+"""How a layer takes queries, keys and values from one projection, and its heads: of two ranks one or two each."""
+
+
+class Fused(nn.Module):
+    """Attention with one projection for queries, keys and values.
+
+    Attributes:
+        heads: Of this process.
+    """
+
+    def __init__(self, style: str, heads: int) -> None:
+        super().__init__()
+        self.style, self.heads, self.width = style.removeprefix("one "), heads, 16 // heads
+        self.qkv, self.o = nn.Linear(16, 48), nn.Linear(16, 16)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        q, k, v = self.taken(self.qkv(x))  # (B, N, T, D)
+        if self.style in ("eager", "numbers"):
+            scores = (q @ k.transpose(-2, -1) / self.width**0.5).masked_fill(~mask, -1e9)
+            read = scores.softmax(-1) @ v
+        else:
+            read = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        result: Tensor = self.o(read.transpose(1, 2).reshape(*x.shape[:2], -1))
+        return result
+
+    def taken(self, qkv: Tensor) -> Any:
+        batch, time, size = qkv.shape
+        if self.style == "axis":
+            return qkv.reshape(batch, time, 3, self.heads, self.width).permute(2, 0, 3, 1, 4).unbind(0)
+        size //= 3
+        parts = qkv.chunk(3, -1)
+        if self.style == "slice":
+            parts = (qkv[..., :size], qkv[..., size : 2 * size], qkv[..., 2 * size :])
+        heads = self.heads if self.style == "numbers" else -1
+        return [each.view(batch, time, heads, self.width).transpose(1, 2) for each in parts]
+
+
+class FusedNetwork(nn.Module):
+    """Each way once; some tokens are masked, by the plain input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict({style: Fused(style, heads) for style, heads in FUSED.items()})
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = x[:, None, None, :, 0] > -1
+        for layer in self.layers.values():
+            x = x + layer(x, mask)
+        return x
+
+
+def fused() -> tuple[FusedNetwork, Tensor]:
+    torch.manual_seed(3)
+    return FusedNetwork().eval(), torch.randn(SAMPLES, 6, 16)
+
+
+def fused_tensor_parallel(network: FusedNetwork, mesh: Any) -> nn.Module:
+    """Whole heads on each rank: the rows of each projection are put in the order of the ranks before they are cut."""
+    from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+
+    plan: dict[str, Any] = {}
+    for style, layer in network.layers.items():
+        plan |= {f"layers.{style}.qkv": ColwiseParallel(), f"layers.{style}.o": RowwiseParallel()}
+        assert isinstance(layer, Fused)
+        layer.heads //= mesh.size()
+        for value in (layer.qkv.weight, layer.qkv.bias):
+            value.data = value.data.unflatten(0, (3, mesh.size(), -1)).transpose(0, 1).flatten(0, 2).contiguous()
+    return parallelize_module(network, mesh, plan)
+
+
 def transformer() -> tuple[Transformer, Tensor]:
     torch.manual_seed(0)
     return Transformer().eval(), torch.randint(0, 20, (SAMPLES, 6))

@@ -24,7 +24,15 @@ from memviz_widgets import ActivationCache
 from memviz_widgets.errors import NotKeptError, WhatIfError
 from memviz_widgets.records import TensorRecord
 
-from .rank_networks import SAMPLES, pictures, sequence_parallel, tensor_parallel, transformer
+from .rank_networks import (
+    SAMPLES,
+    fused,
+    fused_tensor_parallel,
+    pictures,
+    sequence_parallel,
+    tensor_parallel,
+    transformer,
+)
 
 TIMEOUT = timedelta(seconds=60)
 Case = tuple[nn.Module, Tensor]
@@ -43,6 +51,7 @@ def cases(rank: int, count: int) -> Iterator[tuple[str, Callable[[], Case]]]:
     if count == 2:
         yield "transformer sequence", partial(spread, transformer, "sequence", rank, line)
         yield "transformer dtensor", partial(spread, transformer, "dtensor", rank, line)
+        yield "fused tp", lambda: (fused_tensor_parallel(fused()[0], line), fused()[1])
 
 
 def spread(make: Callable[[], Any], kind: str, rank: int, line: DeviceMesh, square: DeviceMesh | None = None) -> Case:
@@ -129,6 +138,7 @@ def run(name: str, case: Case, rank: int, folder: Path) -> None:
         quiet = ActivationCache.capture(model, x)
     found: dict[str, Any] = {
         "records": [(record, value_of(quiet, record)) for record in quiet.records if record.available],
+        "residuals": [record.residual for record in quiet.records if record.memory],
         "store": str(folder / f"{name}.zarr"),
         "absent": {record.label: record.note for record in quiet.records if not record.available},
         "same placements": [each.placement for each in cache.records] == [each.placement for each in quiet.records],
