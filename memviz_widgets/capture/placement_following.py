@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .function_mode import TapsMode, push, take_off
-from .placement_lies import REPLICATE, SHARD, Claim, Lie, Mesh, settle_claims
+from .placement_lies import REPLICATE, SHARD, Claim, Lie, Mesh, settle_claims, several
 from .placement_rules import lie_of_result, weights_lie
 from .tensors import TensorMap, version_of
 
@@ -63,7 +63,19 @@ class Following:
         # Under fully_shard the weights of a call are made for it, so that not all are known beforehand.
         if isinstance(tensor, nn.Parameter) or self._constants.get(id(tensor)) is tensor:
             return Lie(None, (), tuple(tensor.shape), certain=False)
-        return None
+        return self._of_part(tensor)
+
+    def _of_part(self, tensor: Tensor) -> Lie | None:
+        """Of a slice that nobody saw being made: the new entries of a KV cache."""
+        base = tensor._base
+        if base is None or base.dim() != tensor.dim() or base.stride() != tensor.stride():
+            return None
+        lie, version = self._lies.get(base) or (None, None)
+        if lie is None or version != version_of(base):
+            return None
+        kept = {axis: axis for axis in range(base.dim()) if tensor.shape[axis] == base.shape[axis]}
+        parts = [each.moved(kept, dict(enumerate(each.shape)), tensor.shape) for each in lie.readings]
+        return several(parts) if all(parts) else None
 
     def computed(self, tensors: Iterable[Tensor], shape: tuple[int, ...]) -> Lie | None:
         """How a value lies that is computed of some tensors, where all ranks have the same of them."""
@@ -107,7 +119,7 @@ class Following:
         if self._thread == threading.get_ident():
             take_off(self._mode)
         self._mode = None
-        self._lies.clear()
+        self._lies.forget_dead()  # the others come again: a KV cache, the states of a loop
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -117,6 +129,7 @@ class Following:
             yield
         finally:
             self.leave()
+            self._lies.clear()
             _end(self)
 
     def became_plain(self, distributed: Any, plain: Tensor) -> None:

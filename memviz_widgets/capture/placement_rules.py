@@ -130,11 +130,12 @@ def _divided(known: Known, dim: object, out: Tensor) -> Lie | None:
 
 
 def _joined(known: Known, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> Lie | None:
-    """cat: all of the same lie, along an axis that is not cut."""
+    """cat: all of the same lie, along an axis that is not cut. An empty KV cache adds nothing."""
     dim = kwargs.get("dim", args[1] if len(args) > 1 else 0)
-    if not isinstance(dim, int) or not all(lie.sharded for _, lie in known):
+    filled = [(tensor, lie) for tensor, lie in known if tensor.numel()]
+    if not isinstance(dim, int) or not filled or not all(lie.sharded for _, lie in filled):
         return None
-    return kept_outside({dim % out.dim()}, known[:1], out)
+    return kept_outside({dim % out.dim()}, filled[:1], out)
 
 
 def _attended(known: Known, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Tensor) -> Lie | None:

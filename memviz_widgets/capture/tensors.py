@@ -212,6 +212,10 @@ class TensorMap(Generic[Known]):
         """Remember something of a tensor, in place of what was known."""
         self._entries[id(tensor)] = (weakref.ref(tensor), known)
 
+    def forget_dead(self) -> None:
+        """Forget tensors that are gone."""
+        self._entries = {key: entry for key, entry in self._entries.items() if entry[0]() is not None}
+
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()

@@ -152,3 +152,38 @@ def test_recurrent_kernels_draw_their_dropout() -> None:
         rest = (states, module._flat_weights, True, 2, 0.5, training, False, False)
         found = lie_of_result("lstm", [(x, lie)], (x, *rest), {}, out)
         assert (found is None) is training
+
+
+def test_an_empty_cache_adds_nothing() -> None:
+    empty, part = torch.tensor([]), torch.ones(2, 2, 3, 4)
+    lie = Lie(MESH, ("shard 1",), (2, 4, 3, 4))
+    known = [(empty, Lie(None, (), (0,))), (part, lie)]
+    assert lie_of_result("cat", known, ([empty, part],), {"dim": -2}, torch.cat([empty, part], -2)) == lie
+    other = torch.ones(2, 2, 1, 4)
+    beside = [(other, Lie(None, (), (2, 2, 1, 4))), (part, lie)]
+    assert lie_of_result("cat", beside, ([other, part],), {"dim": -2}, torch.cat([other, part], -2)) is None
+
+
+def test_a_slice_that_nobody_saw_lies_as_what_it_is_of() -> None:
+    following, keys = Following(()), torch.ones(2, 2, 3, 4)
+    following._lies.put(keys, (Lie(MESH, ("shard 1",), (2, 4, 3, 4)), keys._version))
+    new = following.lie(keys[:, :, -1:])
+    assert new == Lie(MESH, ("shard 1",), (2, 4, 1, 4))
+    assert following.lie(keys[:, :1]) is None, "a part of the axis that is cut"
+    assert following.lie(keys.transpose(1, 2)) is None and following.lie(keys.clone()) is None
+    keys += 1
+    assert following.lie(keys[:, :, -1:]) is None, "written to since"
+
+
+def test_what_a_call_made_is_known_in_the_next() -> None:
+    following = Following((), MESH)
+    with following.attached():
+        following.enter([torch.ones(2)])
+        kept, lost = torch.ones(3), torch.ones(3)
+        for tensor in (kept, lost):
+            following._lies.put(tensor, (Lie(MESH, ("shard 0",), (6,)), tensor._version))
+        del lost, tensor
+        following.leave()
+        assert following.lie(kept) == Lie(MESH, ("shard 0",), (6,))
+        assert [*following._lies._entries] == [id(kept)]
+    assert following.lie(kept) is None
