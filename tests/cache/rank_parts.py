@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.records import Placement, TensorRecord
 
@@ -53,6 +54,18 @@ def save_batches(
         if rank not in lost:
             cache = placed(ActivationCache.capture(model, batch, **options), rank, batch_of(len(batches)))  # type: ignore[arg-type]
             cache.save(path, rank=rank, world_size=len(batches))
+
+
+def loop_without_rank_1(path: Path) -> ActivationCache:
+    """Four calls of a cell in a loop, on three ranks of two samples each, of which the second saved nothing."""
+    cell = nn.GRUCell(3, 5)
+    for rank in (0, 2):
+        state = torch.zeros(2, 5)
+        with mv.record(cell) as cache:
+            for _ in range(4):
+                state = cell(torch.ones(2, 3), state)
+        placed(cache, rank, batch_of(3)).save(path, rank=rank, world_size=3)
+    return ActivationCache.open(path)
 
 
 def save_tensors(parts: Sequence[dict[str, Tensor] | None], dims: str, path: Path, place: Place) -> None:

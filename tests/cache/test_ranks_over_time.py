@@ -12,7 +12,7 @@ import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.ranks_values import not_recorded
 
-from .rank_parts import batch_of, placed, whole_of
+from .rank_parts import batch_of, loop_without_rank_1, placed, whole_of
 
 
 def test_calls_of_a_loop_are_joined_over_ranks_and_time(tmp_path: Path) -> None:
@@ -37,14 +37,7 @@ def test_calls_of_a_loop_are_joined_over_ranks_and_time(tmp_path: Path) -> None:
 
 
 def test_a_lost_rank_is_missing_in_what_is_joined_over_time(tmp_path: Path) -> None:
-    cell = nn.GRUCell(3, 5)
-    for rank in (0, 2):
-        state = torch.zeros(2, 5)
-        with mv.record(cell) as cache:
-            for _ in range(4):
-                state = cell(torch.ones(2, 3), state)
-        placed(cache, rank, batch_of(3)).save(tmp_path / "run.zarr", rank=rank, world_size=3)
-    joined = ActivationCache.open(tmp_path / "run.zarr")
+    joined = loop_without_rank_1(tmp_path / "run.zarr")
     (parts,) = joined.memories().values()
     value = joined.value(parts[0])
     assert parts[0].shape == (6, 4, 5) and "rank 1 of 3 missing" in parts[0].note

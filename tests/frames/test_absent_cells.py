@@ -15,7 +15,7 @@ from memviz_widgets.cache.ranks_values import not_recorded
 from memviz_widgets.export.coarser import coarser
 from memviz_widgets.frames.page import Page, page_header
 from memviz_widgets.frames.pages import PageSource
-from tests.cache.rank_parts import batch_of, over, placed, save_tensors
+from tests.cache.rank_parts import loop_without_rank_1, over, save_tensors
 
 WHOLE = torch.arange(24.0).reshape(2, 3, 4)
 
@@ -48,14 +48,7 @@ def test_a_value_of_all_ranks_misses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_memory_that_was_joined_over_time(tmp_path: Path) -> None:
-    cell = nn.GRUCell(3, 5)
-    for rank in (0, 2):
-        state = torch.zeros(2, 5)
-        with mv.record(cell) as cache:
-            for _ in range(4):
-                state = cell(torch.ones(2, 3), state)
-        placed(cache, rank, batch_of(3)).save(tmp_path / "run.zarr", rank=rank, world_size=3)
-    joined = ActivationCache.open(tmp_path / "run.zarr")
+    joined = loop_without_rank_1(tmp_path / "run.zarr")
     record = joined.memories()[next(iter(joined.memories()))][0]
     found = PageSource(joined).with_absent(PageSource(joined).page(record.index, "time", 0))
     assert found.absent is not None and found.absent.shape[0] == 6
