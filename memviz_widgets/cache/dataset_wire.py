@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .gathering_parts import backend_text
+from .gathering_parts import backend_device, backend_text
 from .launch import process_group
 
 _KEY = "memviz_widgets/stopped"
@@ -40,14 +40,14 @@ class Wire:
         self._distributed = process_group()
         order = list(self.ranks) if group is None else self._distributed.get_process_group_ranks(group)
         self._places = [order.index(rank) for rank in self.ranks]
-        backends = str(self._distributed.get_backend_config(group)).lower()
-        self._on_cuda = "nccl" in backends
-        self._on_cpu = "cpu" in backends
+        backends = str(self._distributed.get_backend_config(group))
+        self._takes_cuda = "nccl" in backends
+        self._device = backend_device(backends)
 
     def numbers(self, row: Sequence[int]) -> list[list[int]]:
         """A row of whole numbers, of the same length on all ranks, of each."""
         with lost_ranks():
-            mine = torch.tensor(row, dtype=torch.int64, device=self._device())
+            mine = torch.tensor(row, dtype=torch.int64, device=self._device)
             found = [torch.empty_like(mine) for _ in self.ranks]
             self._distributed.all_gather(found, mine, group=self._group)
             rows: list[list[int]] = torch.stack(found).tolist()
@@ -59,7 +59,7 @@ class Wire:
         sizes = [row[0] for row in self.numbers([len(data)])]
         with lost_ranks():
             padded = bytearray(data.ljust(max(sizes), b" "))
-            sent = torch.frombuffer(padded, dtype=torch.uint8).to(self._device())
+            sent = torch.frombuffer(padded, dtype=torch.uint8).to(self._device)
             found = [torch.empty_like(sent) for _ in self.ranks]
             self._distributed.all_gather(found, sent, group=self._group)
             texts = [bytes(found[place].cpu().numpy()) for place in self._places]
@@ -73,7 +73,7 @@ class Wire:
             sizes: Bytes of each rank's.
         """
         with lost_ranks():
-            device = self._device(value.device)
+            device = value.device if value.device.type == "cuda" and self._takes_cuda else self._device
             sent = torch.zeros(max(sizes), dtype=torch.uint8, device=device)
             data = value.view(-1).view(torch.uint8)
             sent[: len(data)] = data
@@ -83,12 +83,6 @@ class Wire:
         if found is None:
             return None
         return [found[place][:size] for place, size in zip(self._places, sizes, strict=True)]
-
-    def _device(self, wanted: torch.device | None = None) -> torch.device:
-        """Where the backend takes tensors from: NCCL alone moves only what lies on a GPU."""
-        if wanted is not None and wanted.type == "cuda" and self._on_cuda:
-            return wanted
-        return torch.device("cpu") if self._on_cpu or not self._on_cuda else torch.device("cuda")
 
 
 class Notice:

@@ -31,9 +31,7 @@ class Line:
 
     def __init__(self, distributed: Any) -> None:
         self._distributed = distributed
-        # NCCL alone moves only what lies on a GPU.
-        only_cuda = "nccl" in str(distributed.get_backend()) and not _has_cpu_backend(distributed)
-        self._device = torch.device("cuda", torch.cuda.current_device()) if only_cuda else torch.device("cpu")
+        self._device = backend_device(str(distributed.get_backend_config()))
 
     def send(self, rank: int, data: bytes) -> None:
         """A message."""
@@ -75,8 +73,11 @@ def backend_text(error: BaseException) -> str:
     return re.sub(r"^\[.*?\] *", "", str(error)).partition("\n")[0].partition(". ")[0].rstrip(".")
 
 
-def _has_cpu_backend(distributed: Any) -> bool:
-    return "cpu" in str(distributed.get_backend_config())
+def backend_device(backends: str) -> torch.device:
+    """Where a process group takes tensors from, of its ``get_backend_config``: NCCL alone moves only those of a GPU."""
+    if "nccl" in backends and "cpu" not in backends:
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
 
 
 class Sender:

@@ -42,8 +42,8 @@ class Ranks:
     def get_world_size(self) -> int:
         return self.world_size
 
-    def get_backend(self) -> str:
-        return "gloo"
+    def get_backend_config(self) -> str:
+        return "cpu:gloo"
 
     def send(self, tensor: Tensor, to: int) -> None:
         self.largest = max(self.largest, tensor.nbytes)
