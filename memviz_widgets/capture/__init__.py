@@ -6,7 +6,7 @@ from .attention import QueryKey
 from .collectives import Asked, CollectiveError, without_collectives
 from .derived import Derived
 from .device_stats import Summing, Sums
-from .fingerprint import checksum, code_later, fingerprint, read_samples, read_together, samples
+from .fingerprint import checksum, code_later, fingerprint, plain_mark, read_samples, read_together, samples
 from .hooks import Sink
 from .lazy import LazyValue
 from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory, unregister_memory
@@ -85,6 +85,7 @@ __all__ = [
     "memory_candidates",
     "on_host",
     "origin_of",
+    "plain_mark",
     "plain_mode",
     "positions",
     "proposal_text",

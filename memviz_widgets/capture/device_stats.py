@@ -114,12 +114,12 @@ class Summing:
         """Have the pieces summed; on the CPU where the device has no room left for it."""
         if not waiting.pieces:
             return
-        pieces = [piece for piece, _ in waiting.pieces]
+        pieces, first = [piece for piece, _ in waiting.pieces], 0
+        width = min(ROW, max(map(len, pieces)))
         try:
-            block = _sums_of(_in_rows(pieces))
+            block = _sums_of(_in_rows(pieces, width))
         except OutOfMemoryError:
-            block = _sums_of(_in_rows([piece.cpu() for piece in pieces]))
-        width, first = _width(pieces), 0
+            block = _sums_of(_in_rows([piece.cpu() for piece in pieces], width))
         for piece, sums in waiting.pieces:
             padding = -len(piece) % width
             count = (len(piece) + padding) // width
@@ -138,14 +138,8 @@ class _Waiting:
     elements: int = 0
 
 
-def _width(pieces: Sequence[Tensor]) -> int:
-    """Elements of a row."""
-    return min(ROW, max(len(piece) for piece in pieces))
-
-
-def _in_rows(pieces: Sequence[Tensor]) -> Tensor:
-    """All pieces in a table, each from the begin of a row on; nan fills its last one."""
-    width = _width(pieces)
+def _in_rows(pieces: Sequence[Tensor], width: int) -> Tensor:
+    """All pieces in a table of so many columns, each from the begin of a row on; nan fills its last one."""
     filler = pieces[0].new_full((width,), math.nan)
     parts: list[Tensor] = []
     for piece in pieces:

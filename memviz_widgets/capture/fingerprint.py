@@ -13,7 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from .tensors import plain_mode
+from .tensors import on_host, plain_mode
 
 CHUNK = 1 << 22
 """Elements of which a code is made at a time: 32 MiB each."""
@@ -34,6 +34,11 @@ def fingerprint(tensor: Tensor) -> bytes:
         flat = tensor.detach().view(-1).numpy()
         return flat[:: max(1, flat.size // SAMPLES)].tobytes()
     return read_samples([samples(tensor)])[0]
+
+
+def plain_mark(tensor: Tensor) -> bytes | Tensor:
+    """The fingerprint of a plain tensor; on an accelerator its samples, which are read later."""
+    return fingerprint(tensor) if on_host(tensor) else samples(tensor)
 
 
 def samples(tensor: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from memviz_widgets.capture import memory_recurrent, read_samples, recurrent_windows
+from memviz_widgets.capture.fingerprint import fingerprint
 from memviz_widgets.capture.memory import MemoryTensor, RecoveredValue
 from memviz_widgets.capture.memory_recurrent import CellAdapter, RecurrentAdapter
 from memviz_widgets.capture.recurrent import recover
@@ -162,7 +164,8 @@ def test_on_an_accelerator_states_that_are_passed_on_are_not_waited_for(
         read.append(len(found))
         return read_samples(found)
 
-    monkeypatch.setattr(memory_recurrent, "on_host", lambda tensor: False)
+    for module in (memory_recurrent, sys.modules[fingerprint.__module__]):
+        monkeypatch.setattr(module, "on_host", lambda tensor: False)
     monkeypatch.setattr(memory_recurrent, "read_samples", spy)
     with torch.no_grad():
         assert starts(nn.LSTM(2, 3), [(torch.randn(1, 1, 2),)] * 3, passed) == expected
