@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.cache.saving_files import FolderWriter
-from memviz_widgets.capture import hooks
+from memviz_widgets.capture import drafts
 from memviz_widgets.capture.pages import MOST_IDLE_BYTES, PAGES
 from memviz_widgets.errors import (
     FormatError,
@@ -215,7 +215,7 @@ def test_attention_by_exp() -> None:
 
 
 def test_many_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "MOST_RECORDS", 10)
+    monkeypatch.setattr(drafts, "MOST_RECORDS", 10)
     model = nn.Linear(2, 2)
     with mv.record(model) as cache:
         for _ in range(12):

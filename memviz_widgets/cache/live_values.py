@@ -17,7 +17,6 @@ from ..capture import (
     read_samples,
     same_bits,
     same_bits_later,
-    tensor_kind,
     version_of,
 )
 from .held import Value
@@ -43,7 +42,7 @@ class LiveValues:
         version, value = self._alive.get(live) or (None, None)
         if value is None or version != version_of(live):
             return None, None
-        if tensor_kind(live) != "dense":
+        if not value.dense:
             return value, None
         if not on_host(live):
             right = _unchanged_later(live, version, value)

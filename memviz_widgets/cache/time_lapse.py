@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .. import capture as capturing
 from ..capture import Derived
-from ..capture.hooks import MOST_RECORDS
+from ..capture.drafts import MOST_RECORDS
 from ..errors import RecordingError
 from ..records import Draft, TensorRecord
 from .joining import with_joined

@@ -107,13 +107,13 @@ class ValueStore:
 
     def add(self, draft: Draft, live: Tensor | Derived | None) -> None:
         """Take one record from the hooks; ``live`` may change right after this returns."""
-        if isinstance(live, RecoveredValue):
+        if isinstance(live, Tensor):
+            self._entries[draft.index] = Entry({"": self._part(live, draft, measure=True)})
+        elif isinstance(live, RecoveredValue):
             self._entries[draft.index] = Entry(self._parts_given(live, draft), live.with_tensors({}))
             self.recoveries.add(draft.index, live)
-        elif isinstance(live, Derived):
-            self._entries[draft.index] = Entry(self._parts_named(live, draft), live.with_tensors({}))
         elif live is not None:
-            self._entries[draft.index] = Entry({"": self._part(live, draft, measure=True)})
+            self._entries[draft.index] = Entry(self._parts_named(live, draft), live.with_tensors({}))
         self._drafts.append(draft)
 
     def _parts_named(self, live: Derived, draft: Draft) -> dict[str, Value]:
@@ -174,6 +174,8 @@ class ValueStore:
             value.recorded = True
         if measure:
             self._measuring.take(value, live)
+        if value.tensor is None and value.mark is None and value.dense:
+            value.mark = mark_of(live)  # by which it is known again; after the statistics, which brought it near
         return value
 
     def _take(self, live: Tensor, draft: Draft) -> Value:
@@ -182,13 +184,12 @@ class ValueStore:
         plain = kind == "dense" and 0 not in live.stride()
         nbytes = live.numel() * live.element_size() if plain else held_nbytes(live, look(live))
         value = Value(nbytes, dense=kind == "dense")
-        if self.held_bytes + nbytes <= self.budget_bytes - self._reserved() or self._displaces(draft, nbytes):
+        if self._held.nbytes + nbytes <= self.budget_bytes - self._reserved() or self._displaces(draft, nbytes):
             try:
                 self._held.put(value, snapshot(live, kind))
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
         else:
-            value.mark = mark_of(live) if value.dense else None  # by which it is known again under another name
             if value.dense and live.is_inference():
                 value.checksum, value.code = (checksum(live), None) if on_host(live) else (None, code_of(live))
             try:

@@ -6,8 +6,8 @@ from .attention import QueryKey
 from .collectives import Asked, CollectiveError, without_collectives
 from .derived import Derived
 from .device_stats import Summing, Sums
+from .drafts import Sink
 from .fingerprint import checksum, code_later, fingerprint, plain_mark, read_samples, read_together, samples
-from .hooks import Sink
 from .lazy import LazyValue
 from .memory import MemoryAdapter, MemoryTensor, RecoveredValue, register_memory, unregister_memory
 from .memory_candidates import Candidate, memory_candidates, proposal_text

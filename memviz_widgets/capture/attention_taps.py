@@ -132,6 +132,10 @@ class AttentionTaps:
             return self._make_edited(func, args, kwargs, edit)
         result = func(*args, **kwargs)
         if self._recording():
+            if func in WEIGHED:
+                self._note_weights(func, args, kwargs)
+                if func not in _STEPS:
+                    return result
             try:
                 with torch._C.DisableTorchFunction():
                     self._look(func, args, kwargs, result)
@@ -158,13 +162,12 @@ class AttentionTaps:
             self._found(edit.apply(weights), written.note)
             return func(*edit.operands(args, weights, operand), **kwargs)
 
+    def _note_weights(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for value in (*args, *kwargs.values()):
+            if type(value) is nn.Parameter:
+                self._used(func.__name__, value)
+
     def _look(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        if func in WEIGHED:
-            for value in (*args, *kwargs.values()):
-                if type(value) is nn.Parameter:
-                    self._used(func.__name__, value)
-            if func not in _STEPS:
-                return
         read = self._calls.get(func)
         if read is not None:
             value = read(args, kwargs)

@@ -13,8 +13,6 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
-from .trace import class_name
-
 
 class CallKeeper(Protocol):
     """Is told of calls that begin and end; see Anchors."""
@@ -42,7 +40,11 @@ class Frame:
 
     module: nn.Module
     path: str
+    kind: str
+    """Name of the module's class."""
     call: int
+    caller: Frame | None
+    """The call that it was made in; None of an outermost call."""
     handled: BaseException | None
     """The exception that was being handled already when the call began; not this call's failure."""
     running: FrameType
@@ -52,7 +54,7 @@ class Frame:
 
     def name(self) -> tuple[str, str, int]:
         """Path, class and number of the call."""
-        return self.path, class_name(type(self.module)), self.call
+        return self.path, self.kind, self.call
 
 
 def call_text(path: str, module_type: str, call: int) -> str:

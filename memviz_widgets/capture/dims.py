@@ -14,7 +14,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .dims_rules import Dims, Seen, dims_by_rank, dims_by_type, input_dims, weights_by_caller, with_other_channels
+from .dims_rules import (
+    Dims,
+    Seen,
+    dims_by_class,
+    dims_by_rank,
+    dims_by_type,
+    input_dims,
+    tells_inputs,
+    weights_by_caller,
+    with_other_channels,
+)
 from .layer_names import matches
 from .tensors import TensorMap
 
@@ -35,6 +45,9 @@ class DimsGuide:
 
     def enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         """Before a module runs: learn what its inputs are, where its type defines that and nobody knew."""
+        kind: type = type(module)
+        if not tells_inputs(kind):
+            return
         for position, tensor in enumerate(tensors_in(args, kwargs)):
             if self._same_tensor(tensor) is None:
                 dims = input_dims(module, position, tuple(tensor.shape))
@@ -64,7 +77,10 @@ class DimsGuide:
             first: Whether this is the first tensor of the result (an override without ``[item]`` must fit it).
             caller: Class name of the module that called this one, "" for none.
         """
-        dims = self._override(path, item, len(shape), first) or self._infer(module, item, tensor, shape, inputs, caller)
+        dims = self._override(path, item, len(shape), first) if self._overrides else None
+        kind: type = type(module)
+        dims = dims or dims_by_class(kind, len(shape))
+        dims = dims or self._infer(module, item, tensor, shape, inputs, caller)
         self._remember(tensor, dims)
         self._latest[shape] = dims
         return dims

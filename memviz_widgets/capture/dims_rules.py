@@ -53,8 +53,24 @@ def _spatial_rank(kind: type) -> int:
     return 0
 
 
+@lru_cache(maxsize=1024)
+def dims_by_class(kind: type, rank: int) -> Dims | None:
+    """Dims of a result that a module's class alone defines, whatever its inputs and settings are; else None."""
+    if issubclass(kind, (nn.RNNBase, nn.MultiheadAttention, *TRANSFORMERS, nn.Linear, nn.Bilinear, nn.Flatten)):
+        return None
+    size = _spatial_rank(kind)
+    dims: Dims | None = None
+    if issubclass(kind, (nn.Embedding, nn.EmbeddingBag, nn.RNNCellBase)):
+        dims = channels_last(rank)
+    elif issubclass(kind, (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.Unfold)):
+        dims = channels_first(rank)
+    elif size and issubclass(kind, nn.modules.conv._ConvNd) and rank in (size + 1, size + 2):
+        dims = ("batch", "channel", *SPACE[size])[-rank:] if rank == size + 2 else ("channel", *SPACE[size])
+    return dims if dims is not None and len(dims) == rank else None
+
+
 def dims_by_type(module: nn.Module, item: str, shape: tuple[int, ...], inputs: list[Seen]) -> Dims | None:
-    """Dims that follow from the module's type, or None."""
+    """Dims that follow from the module's type, its settings and its inputs, or None; see dims_by_class before."""
     dims = _by_type(module, item, shape, inputs)
     return dims if dims is not None and len(dims) == len(shape) else None
 
@@ -70,12 +86,8 @@ def _by_type(module: nn.Module, item: str, shape: tuple[int, ...], inputs: list[
         dims = _sequence(_is_batch_first(module), rank)
     elif isinstance(module, (nn.Linear, nn.Bilinear)):
         dims = _projected(rank, inputs)
-    elif isinstance(module, (nn.Embedding, nn.EmbeddingBag, nn.RNNCellBase)):
-        dims = channels_last(rank)
     elif isinstance(module, nn.Flatten):
         dims = _flattened(module, inputs)
-    elif isinstance(module, (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.Unfold)):
-        dims = channels_first(rank)
     else:
         dims = _spatial(module, rank, inputs) or _by_name(module, item, shape)
     return dims
@@ -141,11 +153,11 @@ def _flattened(module: nn.Flatten, inputs: list[Seen]) -> Dims | None:
 
 
 def _spatial(module: nn.Module, rank: int, inputs: list[Seen]) -> Dims | None:
-    """1d, 2d and 3d modules. Convolutions define the axes; pooling and padding keep the meaning they find."""
+    """1d, 2d and 3d modules that keep the meaning they find: pooling and padding."""
     size = spatial_rank(module)
     if not size or rank not in (size + 1, size + 2):
         return None
-    known = inputs[0].dims if inputs and not isinstance(module, nn.modules.conv._ConvNd) else None
+    known = inputs[0].dims if inputs else None
     if known and len(known) == rank:
         return known
     return ("batch", "channel", *SPACE[size])[-rank:] if rank == size + 2 else ("channel", *SPACE[size])
@@ -191,6 +203,12 @@ def with_other_channels(shape: tuple[int, ...], inputs: list[Seen]) -> Dims | No
         if differing == ["channel"]:
             return known
     return None
+
+
+@lru_cache(maxsize=256)
+def tells_inputs(kind: type) -> bool:
+    """Whether a module's class says what its inputs are: see input_dims."""
+    return issubclass(kind, (nn.RNNBase, nn.MultiheadAttention, *TRANSFORMERS))
 
 
 def input_dims(module: nn.Module, position: int, shape: tuple[int, ...]) -> Dims | None:

@@ -1,6 +1,6 @@
-"""The hooks: from a running model to drafts of records, one per tensor, in the order in which modules finish.
+"""The hooks: they follow the calls of a running model, and have drafts of records made as modules finish.
 
-In: modules that start and end, attention calls that the taps find. Out: calls of the sink with (draft, live value).
+In: modules that start and end, attention calls that the taps find. Out: what each call gave, for the drafts.
 Hooks return None always (a value would replace the model's output) and never raise into the user's forward. They run
 with torch's function modes off: each of our own torch calls would pass through the taps' mode.
 They also run between the model's operations, which push Python out of the processor's caches: a step costs three times
@@ -9,45 +9,25 @@ what it costs in a loop, so what can wait until the end of the recording waits.
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ..records import Draft
 from .attention_sdpa import UnreadableError
 from .attention_taps import AttentionTaps
-from .calls import CallKeeper, Frame, Part, call_text, is_inside
-from .derived import Derived
+from .calls import CallKeeper, Frame, call_text, is_inside
 from .dims import DimsGuide, tensors_in
+from .drafts import Drafts, Sink, Value
 from .followed_thread import FollowedThread
-from .function_mode import functions_of
-from .memory import MemoryAdapter, MemoryTensor
-from .outputs import Leaf, leaves
-from .placement import NOWHERE, Found, Ranks, described
-from .placement_following import waited
+from .memory import MemoryAdapter
+from .placement import Ranks
 from .progress import Progress
-from .tensors import NO_VALUES, look
+from .tensors import NO_VALUES
 from .trace import Site, Trace, class_name, single_owners
-
-Value = Tensor | Derived
-Sink = Callable[[Draft, "Value | None"], None]
-"""Takes the draft of a record and its live value (None when there is none); copies what it keeps, at once."""
-
-MOST_RECORDS = 20_000
-"""Records of one recording. A loop that goes on for hours must not fill the memory with shapes and statistics."""
-
-ATTENTION_DIMS = ("batch", "head", "query", "key")
-_NOTHING: AbstractContextManager[Any] = nullcontext()
-
-
-OUTPUT = Part()
-ATTENTION = Part("attention")
 
 
 class Recorder:
@@ -83,26 +63,27 @@ class Recorder:
         priced: bool = False,
     ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
-        self._sink = sink
+        self._drafts = Drafts(self._paths, sink, guide, trace, chosen, ranks=ranks, priced=priced)
         self._guide = guide
         self._trace = trace
-        self._chosen = chosen
         self._anchors = anchors
         self._memories = dict(memories or {})
         self._ranks = ranks
         self._outermost = outermost
         self._progress = progress
-        self._without = NO_VALUES.keys() - {"meta"} if priced else NO_VALUES.keys()
         self._thread = FollowedThread()
         self._frames: list[Frame] = []
         self._calls: dict[str, int] = {}
-        self._step = 0
         self._root_calls = 0
         self._failure: tuple[BaseException, str] | None = None
         self._owners = single_owners(sites)
         self._last: tuple[str, str, int] | None = None
         self.taps = AttentionTaps(self._found, self._recording, self._weight_used)
-        self.count = 0
+
+    @property
+    def count(self) -> int:
+        """How many records were made."""
+        return self._drafts.count
 
     @property
     def last_finished(self) -> str:
@@ -117,17 +98,17 @@ class Recorder:
     @property
     def step(self) -> int:
         """Which outermost call of the model runs."""
-        return self._step
+        return self._drafts.step
 
     def next_call(self, path: str) -> tuple[int, int]:
         """(step, call) of the call of a module that is about to begin."""
         begins_step = path == "" and not self._frames and bool(self._root_calls or self._calls)
-        return (self._step + 1, 0) if begins_step else (self._step, self._calls.get(path, -1) + 1)
+        return (self.step + 1, 0) if begins_step else (self.step, self._calls.get(path, -1) + 1)
 
     def close(self) -> None:
         """Forget the modules. Copies of the hooks that a deepcopy took along do nothing from now on."""
         self._drop_frames()
-        self._paths = {}
+        self._paths.clear()
         self._owners = {}
         self._memories = {}
         for sentence in self.taps.remarks:
@@ -154,7 +135,7 @@ class Recorder:
             return False  # a backward recomputes a checkpointed part: these values are known
         if path == "":
             if self._root_calls or self._calls:
-                self._step += 1
+                self._drafts.step += 1
                 self._calls.clear()
             self._root_calls += 1
         self._thread.bind()
@@ -166,11 +147,11 @@ class Recorder:
     def _open_frame(self, module: nn.Module, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         call = self._calls[path] = self._calls.get(path, -1) + 1
         self._trace.fired.add(path)
-        frame = Frame(module, path, call, sys.exc_info()[1], sys._getframe(3))
-        outermost = not self._frames
+        caller = self._frames[-1] if self._frames else None
+        frame = Frame(module, path, class_name(type(module)), call, caller, sys.exc_info()[1], sys._getframe(3))
         self._frames.append(frame)
         try:
-            if self._anchors and outermost and self._outermost:
+            if self._anchors and caller is None and self._outermost:
                 self._anchors.begin_outermost(module, args, kwargs, self.count)
                 frame.anchored = True
             elif self._anchors:
@@ -196,9 +177,9 @@ class Recorder:
                 self._note_failure(error, frame)
             else:
                 self._last = frame.name()
-                self._record_result(frame, args, kwargs, result)
+                self._drafts.of_result(frame, args, kwargs, result)
                 if (adapter := self._memories.get(id(module))) is not None:
-                    self._record_memory(adapter, frame, args, kwargs, result)
+                    self._drafts.of_memory(adapter, frame, args, kwargs, result)
             self._end_call(frame)
 
     def _note_failure(self, error: BaseException, frame: Frame) -> None:
@@ -263,138 +244,6 @@ class Recorder:
 
     def _found(self, value: Value, note: str) -> None:
         """An attention call ran in the innermost open call. Raises UnreadableError when it has no values."""
-        if value.device.type == "meta" and "meta" in self._without:
+        if value.device.type == "meta" and "meta" in self._drafts.without:
             raise UnreadableError(NO_VALUES["meta"])
-        frame = self._frames[-1]
-        item = str(frame.attentions) if frame.attentions else ""
-        frame.attentions += 1
-        shape = tuple(value.shape)
-        dtype = str(value.dtype).removeprefix("torch.")
-        nbytes = math.prod(shape) * value.dtype.itemsize
-        device = str(value.device)
-        try:
-            with torch._C.DisableTorchFunction(), torch.no_grad():
-                lies = self._ranks.attention(shape, ATTENTION_DIMS) if self._ranks is not None else NOWHERE
-                self._emit(frame, item, ATTENTION_DIMS, shape, dtype, device, nbytes, note, value, ATTENTION, lies)
-        except Exception as error:
-            self._trace.remark(f"the attention of {frame.path!r}: {type(error).__name__}: {error}")
-
-    def _record_result(self, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-        """A record per leaf. Under no_grad: an op that saves tensors for autograd would break checkpointing."""
-        item = ""
-        with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
-            try:
-                inputs = tensors_in(args, kwargs)
-                found: Iterable[Leaf] = (Leaf("", result),) if type(result) is Tensor else leaves(result)
-                for position, leaf in enumerate(found):
-                    item = leaf.item
-                    self._try_leaf(frame, leaf, inputs, first=position == 0)
-            except Exception as error:  # an object that raises when it is looked at
-                self._emit(frame, item, note=f"could not be opened: {type(error).__name__}: {error}")
-
-    def _try_leaf(self, frame: Frame, leaf: Leaf, inputs: list[Tensor], first: bool) -> None:
-        try:
-            if type(leaf.tensor) is Tensor:
-                self._record_leaf(frame, leaf, inputs, first)
-                return
-            with functions_of(leaf.tensor):
-                self._record_leaf(frame, leaf, inputs, first)
-        except Exception as error:
-            self._emit(frame, leaf.item, note=f"could not be recorded: {type(error).__name__}: {error}")
-
-    def _record_leaf(self, frame: Frame, leaf: Leaf, inputs: list[Tensor], first: bool) -> None:
-        """Name the dims of one leaf (also of layers that are not chosen: others follow from them) and emit it."""
-        if leaf.tensor is None:
-            self._emit(frame, leaf.item, note=leaf.note)
-            return
-        tensor = waited(leaf.tensor) if self._ranks is not None else leaf.tensor
-        sight = look(tensor)
-        dims: tuple[str, ...] = ()
-        if self._guide is not None:
-            caller = class_name(type(self._frames[-1].module)) if self._frames else ""
-            where = (frame.module, frame.path, leaf.item)
-            dims = self._guide.name(*where, tensor, sight.shape, inputs, first, caller)
-        lies, seen = described(self._ranks, leaf.tensor, dims, sight.note)
-        note = "; ".join(filter(None, (leaf.note, seen)))
-        live = None if sight.kind in self._without else tensor
-        self._emit(frame, leaf.item, dims, *sight[1:5], note, live, found=lies)
-
-    def _record_memory(
-        self, adapter: MemoryAdapter, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
-    ) -> None:
-        """A record per tensor that the adapter finds in the memory. Under no_grad, as for results."""
-        with torch.no_grad() if torch.is_grad_enabled() else _NOTHING:
-            try:
-                for found in adapter.read(frame.module, args, kwargs, result):
-                    self._record_part(frame, found)
-            except Exception as error:
-                self._trace.remark(f"the memory of {frame.path!r}: {type(error).__name__}: {error}")
-
-    def _record_part(self, frame: Frame, found: MemoryTensor) -> None:
-        """One tensor of a memory; its path is that of the module whose memory it is."""
-        path = frame.path if found.owner is None else self._paths.get(id(found.owner), frame.path)
-        memory = f"{path or '(model)'} {found.memory}".strip()
-        value, part = found.value, Part(found.kind, memory, found.start, path)
-        if value is None:
-            self._emit(frame, found.item, note=found.note, part=part)
-        elif isinstance(value, Derived):
-            shape, dtype = tuple(value.shape), str(value.dtype).removeprefix("torch.")
-            nbytes, device = math.prod(shape) * value.dtype.itemsize, str(value.device)
-            given, ranks = value.tensors().values(), self._ranks
-            lies = NOWHERE if ranks is None else ranks.computed(given, shape, found.dims)
-            self._emit(frame, found.item, found.dims, shape, dtype, device, nbytes, found.note, value, part, lies)
-        else:
-            sight = look(waited(value))
-            live = None if sight.kind in self._without else waited(value)
-            lies, said = described(self._ranks, value, found.dims, sight.note)
-            note = "; ".join(filter(None, (found.note, said)))
-            self._emit(frame, found.item, found.dims, *sight[1:5], note, live, part, lies)
-
-    def _emit(
-        self,
-        frame: Frame,
-        item: str,
-        dims: tuple[str, ...] = (),
-        shape: tuple[int, ...] = (),
-        dtype: str = "",
-        device: str = "",
-        nbytes: int = 0,
-        note: str = "",
-        live: Value | None = None,
-        part: Part = OUTPUT,
-        found: Found = NOWHERE,
-    ) -> None:
-        """Hand one record to the sink, if its layer was chosen."""
-        if self._chosen is not None and frame.path not in self._chosen:
-            return
-        if self.count >= MOST_RECORDS:
-            self._trace.remark(f"the first {MOST_RECORDS:,} records are kept; later tensors were not recorded")
-            return
-        # An attention is recorded while the call that it ran in is open, a result when that has been closed.
-        above = -2 if self._frames and self._frames[-1] is frame else -1
-        caller = self._frames[above] if len(self._frames) >= -above else None
-        self._sink(
-            Draft(
-                self.count,
-                frame.path if part.path is None else part.path,
-                class_name(type(frame.module)),
-                frame.call,
-                part.kind,
-                item,
-                dims,
-                shape,
-                dtype,
-                device,
-                nbytes,
-                note,
-                self._step,
-                (caller.path, caller.call) if caller else None,
-                part.memory,
-                part.start,
-                found.placement,
-                None if self._ranks is None else self._ranks.rank,
-                found.later,
-            ),
-            live,
-        )
-        self.count += 1
+        self._drafts.of_attention(self._frames[-1], value, note)

@@ -19,8 +19,9 @@ from .anchors import Anchors
 from .attached import attached
 from .dims import DimsGuide, parse_dims
 from .dims_rules import Dims
+from .drafts import Sink
 from .gathered_weights import GatheredWeights
-from .hooks import Recorder, Sink
+from .hooks import Recorder
 from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
 from .memory_adapters import adapters_of

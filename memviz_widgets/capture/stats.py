@@ -10,6 +10,7 @@ spread is not small against the mean.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -121,7 +122,7 @@ def _quick_stats(tensor: Tensor) -> TensorStats | None:
     if size >= THREADED_FROM and flat.dtype is torch.float32 and torch.get_num_threads() > 1:
         sums = _threaded_sums(flat)
     elif size <= CHUNK_FAST:
-        sums = _quick_sums(flat.float().numpy())
+        sums = _quick_sums((flat if flat.dtype is torch.float32 else flat.float()).numpy())
     else:
         sums = _summed(_quick_sums(chunk.float().numpy()) for chunk in flat.split(CHUNK_FAST))
     if sums is None:
@@ -157,14 +158,32 @@ def _quick_sums(array: npt.NDArray[np.float32]) -> _Sums | None:
         return None
     count = array.size
     whole = count - count % ROW
-    rows, rest = array[:whole].reshape(-1, ROW), array[whole:]
-    total = float(np.add.reduce(rows @ _ONES, dtype=np.float64)) + float(np.add.reduce(rest, dtype=np.float64))
+    rows = (array if whole == count else array[:whole]).reshape(-1, ROW)
+    total = float(np.add.reduce(rows @ _ONES, dtype=np.float64))
     products = np.matmul(rows[:, None, :], rows[:, :, None])
-    squares = float(np.add.reduce(products, axis=None, dtype=np.float64)) + float(np.dot(rest, rest))
+    squares = float(np.add.reduce(products, axis=None, dtype=np.float64))
+    if whole < count:
+        rest = array[whole:]
+        total += float(np.add.reduce(rest, dtype=np.float64))
+        squares += float(np.dot(rest, rest))
     if not _precise(count, total, squares):
         return None
-    zeros = count - int(np.count_nonzero(np.not_equal(array, 0))) if lo <= 0.0 <= hi else 0
-    return count, lo, hi, total, squares, zeros
+    return count, lo, hi, total, squares, _zeros_in(array) if lo <= 0.0 <= hi else 0
+
+
+class _Scratch(threading.local):
+    """Memory of one thread, so that counting zeros asks the heap in which a model computes for nothing."""
+
+    def __init__(self) -> None:
+        self.flags = np.empty(CHUNK_FAST, np.bool_)
+
+
+_SCRATCH = _Scratch()
+
+
+def _zeros_in(array: npt.NDArray[np.float32]) -> int:
+    """How many of at most CHUNK_FAST elements are 0."""
+    return array.size - int(np.count_nonzero(np.not_equal(array, 0, out=_SCRATCH.flags[: array.size])))
 
 
 def _threaded_sums(flat: Tensor) -> _Sums | None:

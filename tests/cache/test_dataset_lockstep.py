@@ -27,7 +27,7 @@ from memviz_widgets.cache.dataset_together import common_weights, other_plan, pl
 from memviz_widgets.cache.dataset_wire import lost_rank
 from memviz_widgets.cache.held_interrupts import held_interrupts
 from memviz_widgets.capture import SampleGroup, checksum
-from memviz_widgets.capture.hooks import Recorder
+from memviz_widgets.capture.drafts import Drafts
 from memviz_widgets.capture.placement import Found
 from memviz_widgets.capture.placement_lies import Mesh
 from memviz_widgets.capture.sample_groups import Line
@@ -319,13 +319,13 @@ class ConfirmedLater:
 
 def test_how_a_value_lies_is_asked_when_the_forward_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     later, model = ConfirmedLater(), nn.Linear(5, 5)
-    emit = Recorder._emit
+    emit = Drafts._emit
 
     def undecided(self: Any, *args: Any, **kwargs: Any) -> None:
         emit(self, *args, **{**kwargs, "found": Found(None, "", later)})  # type: ignore[arg-type]  # a Claimed
         later.ended = True
 
-    monkeypatch.setattr(Recorder, "_emit", undecided)
+    monkeypatch.setattr(Drafts, "_emit", undecided)
     [taken] = run_batch(model, torch.randn(3, 5), Options(None, None, None, None, None))
     assert taken.draft.placement == Placement((2,), ("tp",), (0, 1), ("shard 1",), (3, 5))
     assert taken.draft.note == "" and taken.draft.undecided is None
