@@ -56,9 +56,9 @@ def _spatial_rank(kind: type) -> int:
 @lru_cache(maxsize=1024)
 def dims_by_class(kind: type, rank: int) -> Dims | None:
     """Dims of a result that a module's class alone defines, whatever its inputs and settings are; else None."""
+    size = _spatial_rank(kind)
     if issubclass(kind, (nn.RNNBase, nn.MultiheadAttention, *TRANSFORMERS, nn.Linear, nn.Bilinear, nn.Flatten)):
         return None
-    size = _spatial_rank(kind)
     dims: Dims | None = None
     if issubclass(kind, (nn.Embedding, nn.EmbeddingBag, nn.RNNCellBase)):
         dims = channels_last(rank)
