@@ -24,7 +24,7 @@ from .gathering import gathered
 from .growth import tell_grown
 from .joined_ranks import JoinedRanks
 from .joining import with_joined
-from .launch import launch_token
+from .launch import launch_token, process_group
 from .opening import open_place
 from .prices import known_price
 from .ranks_store import is_ranks_store, open_parts
@@ -339,7 +339,8 @@ class ActivationCache(RecordedCache):
         loop: bool,
         what_if: capturing.WhatIf | None = None,
     ) -> capturing.Session:
-        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
+        if process_group() is not None:
+            launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         # With a spill folder nothing is given up, so nothing needs a replay.
         values = self._values
         holder = None if values.spills else capturing.Holder(values.hold, values.release)
@@ -375,7 +376,8 @@ class ActivationCache(RecordedCache):
 
     def _settle(self, session: capturing.Session) -> None:
         """The recording is over: what no replay needs is let go, and records are made when somebody reads them."""
-        launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
+        if process_group() is not None:
+            launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         values = self._values
         values.finish()
         self._remark_collective(session)

@@ -43,8 +43,13 @@ def _weights_below(modules: list[nn.Module]) -> dict[int, int]:
     """Id of a module -> number of weights in it and its parts. ``modules``: each before its parts."""
     counts: dict[int, int] = {}
     for module in reversed(modules):
-        own = sum(value.numel() for value in module._parameters.values() if value is not None and not is_lazy(value))
-        counts[id(module)] = own + sum(counts.get(id(part), 0) for part in module._modules.values())
+        count = 0
+        if module._parameters:
+            own = [value for value in module._parameters.values() if value is not None]
+            count = sum([value.numel() for value in own if not is_lazy(value)])
+        if module._modules:
+            count += sum([counts.get(id(part), 0) for part in module._modules.values()])
+        counts[id(module)] = count
     return counts
 
 
@@ -52,7 +57,7 @@ def _around(modules: list[nn.Module], levels: dict[int, int]) -> set[int]:
     """Ids of the blocks and of the modules in which one stands."""
     found = set(levels)
     for module in reversed(modules):
-        if any(id(part) in found for part in module._modules.values()):
+        if module._modules and not found.isdisjoint(map(id, module._modules.values())):
             found.add(id(module))
     return found
 
@@ -62,15 +67,16 @@ def _mark(parent: nn.Module, level: int, levels: dict[int, int]) -> None:
         return
     parts = [part for part in parent._modules.values() if part is not None]
     repeated = isinstance(parent, (nn.Sequential, nn.ModuleList))
-    types = Counter(type(part) for part in parts)
+    types = Counter(map(type, parts)) if repeated else None
     for part in parts:
-        twins = types[type(part)] if repeated else 0
-        whole = bool(part._modules) or (level == 1 and bool(part._parameters))
-        if twins > 1 and whole and id(part) not in levels:
-            levels[id(part)] = level
-            _mark(part, level + 1, levels)
-        else:
-            _mark(part, level, levels)
+        within = level
+        if types is not None and types[type(part)] > 1 and id(part) not in levels:
+            whole = bool(part._modules) or (level == 1 and bool(part._parameters))
+            if whole:
+                levels[id(part)] = level
+                within = level + 1
+        if part._modules:
+            _mark(part, within, levels)
 
 
 def _mark_heavy_part(block: nn.Module, levels: dict[int, int], weights: dict[int, int]) -> None:

@@ -128,10 +128,15 @@ class DeltaAdapter(MixerAdapter):
 
     dims = DIMS
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return "gateddelta" in kind.__name__.lower()
+
     def match(self, module: nn.Module) -> bool:
         """By the type name, and the sizes that all of them have."""
         parts = ("A_log", "dt_bias", "conv1d", "num_v_heads", "num_k_heads", "head_k_dim", "head_v_dim")
-        return "gateddelta" in type(module).__name__.lower() and all(hasattr(module, part) for part in parts)
+        return self.may_match(type(module)) and all(hasattr(module, part) for part in parts)
 
     def weight_paths(self, module: Any) -> Mapping[str, str]:
         """By the names of the two ways that they are called."""

@@ -67,9 +67,14 @@ _LAST_DIM = {"w": "width", "3": "mode"}
 class DncAdapter:
     """Knows ``dnc.memory.Memory`` and what inherits it, by name and attributes."""
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return any(base.__name__ == "Memory" for base in kind.__mro__)
+
     def match(self, module: nn.Module) -> bool:
         """Whether it is called Memory and has the package's sizes and layers."""
-        named = any(base.__name__ == "Memory" for base in type(module).__mro__)
+        named = self.may_match(type(module))
         sized = _size(module, "mem_size", "nr_cells") and _size(module, "cell_size") and _size(module, "read_heads")
         return bool(
             named and sized and any(hasattr(module, name) for name in ("interface_weights", _INTERFACE[0].layer))

@@ -175,9 +175,14 @@ class HopfieldRecovery:
 class HopfieldAdapter:
     """Knows ``HopfieldCore``, by name and attributes."""
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return any(base.__name__ == "HopfieldCore" for base in kind.__mro__)
+
     def match(self, module: nn.Module) -> bool:
         """Whether it is called HopfieldCore and says how its patterns are projected."""
-        named = any(base.__name__ == "HopfieldCore" for base in type(module).__mro__)
+        named = self.may_match(type(module))
         return named and isinstance(getattr(module, "num_heads", None), int) and hasattr(module, "in_proj_weight")
 
     def read(

@@ -33,9 +33,14 @@ class CacheAdapter:
         self._returned = ReturnedCaches(self._known)
         self._readers: Any = WeakIdKeyDictionary()  # layer of a cache -> (its module, its length then)
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by what its forward takes."""
+        return any(name in PAST_NAMES for name in _parameters(kind))
+
     def match(self, module: nn.Module) -> bool:
         """Whether its forward takes a cache."""
-        return any(name in PAST_NAMES for name in _parameters(type(module)))
+        return self.may_match(type(module))
 
     def read(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any

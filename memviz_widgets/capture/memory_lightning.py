@@ -86,10 +86,15 @@ class LightningAdapter:
     def __init__(self) -> None:
         self._seen = Seen()
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return "lightningattention" in kind.__name__.lower()
+
     def match(self, module: nn.Module) -> bool:
         """By type name and parts."""
         parts = ("qkv_proj", "out_proj", "output_gate", "norm", "slope_rate", "act_fn", "num_attention_heads")
-        return "lightningattention" in type(module).__name__.lower() and all(hasattr(module, part) for part in parts)
+        return self.may_match(type(module)) and all(hasattr(module, part) for part in parts)
 
     def read(
         self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any

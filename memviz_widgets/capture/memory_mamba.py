@@ -120,11 +120,16 @@ class MambaAdapter(MixerAdapter):
 
     dims = DIMS
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return "mamba" in kind.__name__.lower()
+
     def match(self, module: nn.Module) -> bool:
         """Whether it is called Mamba and has the parts of one."""
         parts = ("A_log", "D", "in_proj", "conv1d", "out_proj")
         chosen = hasattr(module, "x_proj_weight") or (hasattr(module, "x_proj") and hasattr(module, "dt_proj"))
-        return "mamba" in type(module).__name__.lower() and chosen and all(hasattr(module, part) for part in parts)
+        return self.may_match(type(module)) and chosen and all(hasattr(module, part) for part in parts)
 
     def weight_paths(self, module: Any) -> Mapping[str, str]:
         """The weights of this layer: Zamba keeps those of its heads as parameters of its own, and some have norms."""

@@ -128,6 +128,7 @@ class Mamba2Adapter(MixerAdapter):
     """Matches layers that select a state space, and have one rate per head."""
 
     dims = DIMS
+    needs = "A_log"
 
     def match(self, module: nn.Module) -> bool:
         """By the parts that all of them have: the family's names differ (BambaMixer, FalconH1Mixer)."""

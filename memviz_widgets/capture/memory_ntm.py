@@ -87,6 +87,8 @@ class NtmAdapter:
     def __init__(self) -> None:
         self._memories: weakref.WeakKeyDictionary[nn.Module, _Heads] = weakref.WeakKeyDictionary()
 
+    needs = "memory"
+
     def match(self, module: nn.Module) -> bool:
         """Whether it is a head. It takes its place among the heads of its memory, in the order of the questions."""
         head = _head(module)

@@ -35,6 +35,11 @@ class RecurrentAdapter:
     def __init__(self) -> None:
         self._ends = _Ends()
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by what it inherits from."""
+        return issubclass(kind, SEQUENCES)
+
     def match(self, module: nn.Module) -> bool:
         """Whether it is one of them or inherits from one."""
         return isinstance(module, SEQUENCES)
@@ -53,6 +58,11 @@ class RecurrentAdapter:
 
 class CellAdapter:
     """Hidden and cell states and gates of nn.LSTMCell, nn.GRUCell and nn.RNNCell, a step per call."""
+
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by what it inherits from."""
+        return issubclass(kind, CELLS)
 
     def match(self, module: nn.Module) -> bool:
         """Whether it is one of them or inherits from one."""

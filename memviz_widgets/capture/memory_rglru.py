@@ -76,9 +76,14 @@ class RgLruAdapter:
     def __init__(self) -> None:
         self._seen = Seen()
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return "rglru" in kind.__name__.lower()
+
     def match(self, module: nn.Module) -> bool:
         """By type name and parameters."""
-        return "rglru" in type(module).__name__.lower() and all(hasattr(module, name) for name in WEIGHTS)
+        return self.may_match(type(module)) and all(hasattr(module, name) for name in WEIGHTS)
 
     def read(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any

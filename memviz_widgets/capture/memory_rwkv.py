@@ -96,10 +96,15 @@ class RwkvAdapter:
     def __init__(self) -> None:
         self._seen = Seen()
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return "rwkv" in kind.__name__.lower()
+
     def match(self, module: nn.Module) -> bool:
         """By type name and parameters."""
         parts = ("time_decay", "time_first", "time_mix_key", "time_mix_receptance", "layer_id")
-        return "rwkv" in type(module).__name__.lower() and all(hasattr(module, name) for name in parts)
+        return self.may_match(type(module)) and all(hasattr(module, name) for name in parts)
 
     def read(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any

@@ -19,9 +19,14 @@ _DIMS = ("batch", "time", "head")
 class TitansAdapter:
     """Knows ``NeuralMemory``, by name and attributes."""
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return any(base.__name__ == "NeuralMemory" for base in kind.__mro__)
+
     def match(self, module: nn.Module) -> bool:
         """Whether it is called NeuralMemory and has a memory model, heads and chunks."""
-        named = any(base.__name__ == "NeuralMemory" for base in type(module).__mro__)
+        named = self.may_match(type(module))
         heads = getattr(module, "heads", None)
         return (
             named and isinstance(heads, int) and hasattr(module, "memory_model") and hasattr(module, "store_chunk_size")

@@ -143,11 +143,16 @@ class XlstmAdapter:
     def __init__(self) -> None:
         self._seen = Seen()
 
+    @staticmethod
+    def may_match(kind: type[nn.Module]) -> bool:
+        """Whether modules of a class may be such ones, by its name."""
+        return "lstm" in kind.__name__.lower()
+
     def match(self, module: nn.Module) -> bool:
         """By type name and parts."""
         gates = hasattr(module, "igate_preact") or hasattr(module, "ifgate_preact")
         parts = ("multihead_norm", "out_proj", "config", "qk_dim", "v_dim")
-        return "lstm" in type(module).__name__.lower() and gates and all(hasattr(module, part) for part in parts)
+        return self.may_match(type(module)) and gates and all(hasattr(module, part) for part in parts)
 
     def read(
         self, module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any

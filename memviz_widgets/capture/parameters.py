@@ -25,17 +25,18 @@ class ParameterWatch:
 
     def __init__(self, named: list[tuple[str, nn.Parameter]], saved: set[int]) -> None:
         """Watch all parameters but those whose id is in ``saved``: these are put back anyway."""
-        self._seen = [
-            (name, value, version_of(value)) for name, value in named if id(value) not in saved and not is_lazy(value)
-        ]
+        self._seen: list[tuple[str, nn.Parameter, int | None]] = []
         groups: dict[tuple[torch.dtype, torch.device], _Samples] = {}
         with torch.inference_mode(False), torch.no_grad():
-            for name, value, _ in self._seen:
-                if tensor_kind(value) == "dense" and value.is_contiguous() and value.numel():
+            for name, value in named:
+                if id(value) in saved or is_lazy(value):
+                    continue
+                self._seen.append((name, value, version_of(value)))
+                if tensor_kind(value) == "dense" and value.is_contiguous() and (count := value.numel()):
                     place = (value.dtype, value.device)
                     if place not in groups:
                         groups[place] = _Samples()
-                    groups[place].add(name, value)
+                    groups[place].add(name, value, count)
             for group in groups.values():
                 group.before = group.now()
         self._groups = list(groups.values())
@@ -66,11 +67,10 @@ class _Samples:
         self.before = torch.empty(0)
         self._views: list[tuple[str, nn.Parameter, Tensor, int]] = []
 
-    def add(self, name: str, value: nn.Parameter) -> None:
-        """Watch one more parameter."""
-        count = value.numel()
+    def add(self, name: str, value: nn.Parameter, count: int) -> None:
+        """Watch one more parameter, of so many elements. Under no_grad, so that a view is no part of a graph."""
         step = max(1, count // SAMPLES)
-        view = value.detach().as_strided((-(-count // step),), (step,))
+        view = value.as_strided((-(-count // step),), (step,))
         self._views.append((name, value, view, value.data_ptr()))
 
     def now(self) -> Tensor:

@@ -68,7 +68,9 @@ class Replay:
         self._memories = memories
         self._flags = TrainingFlags(modules)
         # Whoever moves weights around a forward (accelerate) must see its end, or they stay where they were moved.
-        self._early_stop = not any("_hf_hook" in part.__dict__ or _is_sharded(part) for _, part in modules)
+        of_each_class = {type(part): part for _, part in modules}.values()
+        moved = any("_hf_hook" in part.__dict__ for _, part in modules)
+        self._early_stop = not moved and not any(map(_is_sharded, of_each_class))
 
     def close(self) -> None:
         """Give up the saved inputs."""

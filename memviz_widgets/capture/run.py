@@ -79,8 +79,8 @@ class Session:
         self.layers = layers
         self.dims = dims
         self.trace = trace
-        self.sites = survey(model, trace)
         self.modules = walk(model)
+        self.sites = survey(model, trace, self.modules)
         self.weights: WeightMarks | None = None
         self.ranks = ranks_of(self.modules)
         if self.ranks is not None and self.ranks.collective:

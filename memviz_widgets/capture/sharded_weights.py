@@ -16,7 +16,8 @@ class ShardedWeights:
     """The modules under fully_shard and what state their weights were in."""
 
     def __init__(self, modules: Modules) -> None:
-        managing: list[Any] = [module for _, module in modules if hasattr(type(module), "_get_fsdp_state")]
+        kinds = {kind for kind in {type(module) for _, module in modules} if hasattr(kind, "_get_fsdp_state")}
+        managing: list[Any] = [module for _, module in modules if type(module) in kinds] if kinds else []
         self._managed = {id(part) for module in managing for _, part in walk(module)}
         self._in_pieces = [module for module in managing if all(_is_sharded(group) for group in groups_of(module))]
         self._idle = [module for module in managing if not _in_forward(module)]

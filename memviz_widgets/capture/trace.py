@@ -94,38 +94,98 @@ def walk(model: nn.Module) -> Modules:
             continue
         seen.add(id(module))
         found.append((name, module))
-        prefix = f"{name}." if name else ""
-        parts = [(prefix + part, child) for part, child in module._modules.items() if child is not None]
-        waiting += reversed(parts)
+        if module._modules:
+            prefix = f"{name}." if name else ""
+            parts = [(prefix + part, child) for part, child in module._modules.items() if child is not None]
+            parts.reverse()
+            waiting += parts
     return found
 
 
-def survey(model: nn.Module, trace: Trace) -> list[Site]:
+def walk_all(model: nn.Module, modules: Modules) -> Modules:
+    """``named_modules(remove_duplicate=False)`` as a list: a module that is shared comes with each of its names.
+
+    Args:
+        model: The model.
+        modules: Its ``walk``.
+    """
+    if 1 + sum([len(module._modules) for _, module in modules]) == len(modules):
+        return modules  # none is shared
+    found: Modules = []
+    _walk_all("", model, found)
+    return found
+
+
+def _walk_all(name: str, module: nn.Module, found: Modules) -> None:
+    found.append((name, module))
+    if module._modules:
+        prefix = f"{name}." if name else ""
+        for part, child in module._modules.items():
+            if child is not None:
+                _walk_all(prefix + part, child, found)
+
+
+class _Kind(NamedTuple):
+    """What a class says of its modules.
+
+    Attributes:
+        name: See :func:`class_name`.
+        inner: The attribute in which a wrapper keeps the user's module; "" for a class that is none.
+        scripted: Whether TorchScript made it.
+        traced_root: See :func:`is_traced_root`.
+        callable: Whether it has a forward.
+    """
+
+    name: str
+    inner: str
+    scripted: bool
+    traced_root: bool
+    callable: bool
+
+
+def _kind_of(module: nn.Module) -> _Kind:
+    kind, root = type(module), is_traced_root(module)
+    scripted = isinstance(module, torch.jit.ScriptModule)
+    # The other classes of TorchScript raise when their forward is looked at.
+    has_forward = root or (not scripted and kind.forward is not nn.Module.forward)
+    return _Kind(class_name(kind), WRAPPERS.get(kind.__name__, ""), scripted, root, has_forward)
+
+
+def survey(model: nn.Module, trace: Trace, modules: Modules | None = None) -> list[Site]:
     """Fill the trace with the model's names and return the modules to hook, each once.
 
     A wrapper (torch.compile, DataParallel) is left out: its module stands for it, under its name.
+
+    Args:
+        model: The model.
+        trace: Is filled.
+        modules: Its ``walk``, where that is known.
     """
     sites: list[Site] = []
     paths: dict[int, str] = {}
     prefixes: dict[str, str] = {}
-    for raw_name, module in model.named_modules(remove_duplicate=False):
-        name = _own_name(raw_name, prefixes)
-        if is_wrapper(module):
-            inner = WRAPPERS[type(module).__name__]
-            prefixes[f"{raw_name}.{inner}".lstrip(".")] = name
+    kinds: dict[type, _Kind] = {}
+    names, types, callable_paths = trace.names, trace.types, trace.callable_paths
+    for raw_name, module in walk_all(model, walk(model) if modules is None else modules):
+        name = _own_name(raw_name, prefixes) if prefixes else raw_name
+        kind = kinds.get(type(module))
+        if kind is None:
+            kind = kinds[type(module)] = _kind_of(module)
+        if kind.inner and kind.inner in module._modules:
+            prefixes[f"{raw_name}.{kind.inner}".lstrip(".")] = name
             continue
         if id(module) in paths:
-            trace.names.setdefault(name, paths[id(module)])
-            trace.names.setdefault(raw_name, paths[id(module)])
+            names.setdefault(name, paths[id(module)])
+            names.setdefault(raw_name, paths[id(module)])
             continue
-        paths[id(module)] = trace.names[name] = trace.names[raw_name] = name
-        trace.types[name] = type_name(module)
-        if isinstance(module, torch.jit.ScriptModule) and not is_traced_root(module):
+        paths[id(module)] = names[name] = names[raw_name] = name
+        types[name] = type_name(module) if kind.scripted else kind.name
+        if kind.scripted and not kind.traced_root:
             trace.opaque[name] = f"{name!r} is a {type_name(module)} compiled by TorchScript; it takes no hooks"
             continue
         sites.append(Site(module, name))
-        if is_traced_root(module) or type(module).forward is not nn.Module.forward:
-            trace.callable_paths.append(name)
+        if kind.callable:
+            callable_paths.append(name)
     return sites
 
 
@@ -171,8 +231,10 @@ def single_owners(sites: list[Site]) -> dict[int, str]:
     owners: dict[int, str] = {}
     shared: set[int] = set()
     for site in sites:
-        for value in site.module._parameters.values():
-            if value is not None:
-                shared.update((id(value),) if id(value) in owners else ())
-                owners[id(value)] = site.path
+        if parameters := site.module._parameters:
+            for value in parameters.values():
+                if value is not None:
+                    if id(value) in owners:
+                        shared.add(id(value))
+                    owners[id(value)] = site.path
     return {key: path for key, path in owners.items() if key not in shared}

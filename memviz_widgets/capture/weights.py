@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import ModelError
-from .state import write_back
+from .kept_tensors import write_back
 from .trace import walk
 
 

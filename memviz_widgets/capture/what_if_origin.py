@@ -14,11 +14,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .fingerprint import plain_mark, read_samples
+from .fingerprint import checksum, plain_mark, read_samples
+from .kept_tensors import flat, grouped, is_renormed, written_tensors
 from .parameters import ParameterWatch, WeightMarks
 from .run import Session
 from .saved_inputs import NotSaveableError, SavedInputs
-from .state import RandomKeeper, is_renormed, named_parameters
+from .state import RandomKeeper, named_parameters
 from .surroundings import Surroundings
 from .tensors import tensor_kind
 from .trace import Modules, walk
@@ -117,15 +118,12 @@ def _weight_marks(modules: Modules) -> WeightMarks:
 
 
 def _buffer_marks(modules: Modules) -> tuple[bytes, ...]:
-    """Samples of what a forward may write to and a capture puts back: its versions say nothing."""
-    marks = [
-        _sample(value)
-        for _, module in modules
-        for value in (*module._buffers.values(), *(module._parameters.values() if is_renormed(module) else ()))
-        if value is not None
-    ]
+    """What tells of a write to what a forward may write to and a capture puts back: its versions say nothing."""
+    small, others = grouped(value for _, _, value in written_tensors(modules))
+    marks = [_sample(value) for value in others]
     far = read_samples([mark for mark in marks if isinstance(mark, Tensor)])
-    return tuple(far.pop(0) if isinstance(mark, Tensor) else mark for mark in marks)
+    sums = [checksum(flat(each)).to_bytes(4, "big") for each in small]
+    return (*sums, *(far.pop(0) if isinstance(mark, Tensor) else mark for mark in marks))
 
 
 def _sample(value: Tensor) -> bytes | Tensor:
