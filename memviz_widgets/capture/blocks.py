@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from .trace import Modules
@@ -45,8 +45,8 @@ def _weights_below(modules: list[nn.Module]) -> dict[int, int]:
     for module in reversed(modules):
         count = 0
         if module._parameters:
-            own = [value for value in module._parameters.values() if value is not None]
-            count = sum([value.numel() for value in own if not is_lazy(value)])
+            own: list[Tensor] = [value for value in module._parameters.values() if value is not None]
+            count = sum([0 if is_lazy(value) else value.numel() for value in own])
         if module._modules:
             count += sum([counts.get(id(part), 0) for part in module._modules.values()])
         counts[id(module)] = count

@@ -42,11 +42,12 @@ def test_recorded_is_what_the_users_hooks_made_of_it() -> None:
 
 
 def test_hook_of_the_user_that_is_removed_inside_the_forward_comes_back() -> None:
-    model = nn.Sequential(Inner(lambda module: handle.remove()), nn.ReLU())
-    handle = model[0].register_forward_hook(lambda *args: None)
+    handles: list[Any] = []
+    model = nn.Sequential(Inner(lambda module: handles[0].remove()), nn.ReLU())
+    handles.append(model[0].register_forward_hook(lambda *args: None))
     before = hook_entries(model)
     ActivationCache.capture(model, X)
-    assert hook_entries(model) == before and handle.id in model[0]._forward_hooks
+    assert hook_entries(model) == before and handles[0].id in model[0]._forward_hooks
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict])
@@ -55,7 +56,7 @@ def test_loop_leaves_no_hook_in_tables_that_took_the_place_of_others(kind: type[
 
     def exchange(module: nn.Module) -> None:
         first.append(module._forward_hooks)
-        module._forward_hooks = kind(module._forward_hooks)  # type: ignore[assignment]
+        module._forward_hooks = kind(module._forward_hooks)
 
     model = nn.Sequential(Inner(exchange))
     with mv.record(model) as cache:
@@ -100,16 +101,16 @@ def test_parts_that_torchscript_compiled_are_left_alone() -> None:
 
 
 def test_copies_and_pickles_made_inside_have_hooks_that_do_nothing() -> None:
-    copies: list[nn.Module] = []
+    copies: list[Any] = []
 
-    def keep(module: nn.Module) -> None:
+    def keep(module: Any) -> None:
         module.act = print
         copies.extend((copy.deepcopy(module), pickle.loads(pickle.dumps(module))))
 
     model = nn.Sequential(Inner(keep))
     cache = ActivationCache.capture(model, X)
     for each in copies:
-        assert torch.equal(nn.Linear.forward(each, X), cache["0"])  # type: ignore[arg-type]
+        assert torch.equal(nn.Linear.forward(each, X), cache["0"])
         each.act = lambda module: None
         assert torch.equal(each(X), cache["0"])
     assert len(cache) == 2

@@ -33,12 +33,12 @@ def capture(model: nn.Module) -> tuple[str, ...]:
 
 def test_contents_of_nested_containers_come_back() -> None:
     inner: dict[str, Any] = {"a": [1, 2], "b": {3}, "c": deque([4])}
-    model = Does(change_all, nested=([inner],), empty=[], ordered=OrderedDict(x=1, y=2))
+    model: Any = Does(change_all, nested=([inner],), empty=[], ordered=OrderedDict(x=1, y=2))
     parts = [inner["a"], inner["b"], inner["c"], model.empty, model.ordered, inner]
     assert not capture(model)
     assert inner == {"a": [1, 2], "b": {3}, "c": deque([4])} and list(inner) == ["a", "b", "c"]
-    assert model.empty == [] and list(model.ordered) == ["x", "y"]  # type: ignore[call-overload]
-    now = [inner["a"], inner["b"], inner["c"], model.empty, model.ordered, model.nested[0][0]]  # type: ignore[index]
+    assert model.empty == [] and list(model.ordered) == ["x", "y"]
+    now = [inner["a"], inner["b"], inner["c"], model.empty, model.ordered, model.nested[0][0]]
     assert all(one is other for one, other in zip(now, parts, strict=True))
 
 
@@ -61,7 +61,7 @@ def test_equal_values_that_are_other_objects_are_exchanged_too() -> None:
         __hash__ = None  # type: ignore[assignment]
 
     first = Equal()
-    model = Does(lambda module: setattr(module, "value", Equal()), value=first)
+    model: Any = Does(lambda module: setattr(module, "value", Equal()), value=first)
     assert not capture(model) and model.value is first
 
 
@@ -113,7 +113,7 @@ def test_tensor_that_could_not_be_put_back_is_named() -> None:
         def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if getattr(func, "__name__", "") == "copy_":
                 raise RuntimeError("stuck")
-            return super().__torch_function__(func, types, args, kwargs or {})
+            return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
 
     stuck = torch.zeros(2).as_subclass(Stuck)
     model = Does(lambda module: module.held[0].add_(1), held=[stuck])
