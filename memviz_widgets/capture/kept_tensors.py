@@ -17,7 +17,6 @@ from .attributes import AttributeKeeper
 from .tensors import NO_VALUES, same_bits, tensor_kind, without_repeats
 from .trace import Modules, Trace
 
-_OWN_CLASSES = (Tensor, nn.Parameter)
 MOST_GROUPED_BYTES = 1 << 16
 """Bytes up to which tensors are saved together; comparing larger ones so would take as much memory again."""
 
@@ -82,8 +81,7 @@ def grouped(tensors: Iterable[Tensor]) -> tuple[list[list[Tensor]], list[Tensor]
     for value in tensors:
         if is_lazy(value) or (kind := tensor_kind(value)) in NO_VALUES:
             continue
-        small = kind == "dense" and type(value) in _OWN_CLASSES and value.nbytes <= MOST_GROUPED_BYTES
-        if small and value.is_contiguous():
+        if kind == "dense" and value.nbytes <= MOST_GROUPED_BYTES and value.is_contiguous():
             groups.setdefault((value.dtype, value.device), []).append(value)
         else:
             others.append(value)
