@@ -34,9 +34,10 @@ class ParameterWatch:
                 self._seen.append((name, value, version_of(value)))
                 if tensor_kind(value) == "dense" and value.is_contiguous() and (count := value.numel()):
                     place = (value.dtype, value.device)
-                    if place not in groups:
-                        groups[place] = _Samples()
-                    groups[place].add(name, value, count)
+                    group = groups.get(place)
+                    if group is None:
+                        group = groups[place] = _Samples()
+                    group.add(name, value, count)
             for group in groups.values():
                 group.before = group.now()
         self._groups = list(groups.values())
@@ -69,7 +70,7 @@ class _Samples:
 
     def add(self, name: str, value: nn.Parameter, count: int) -> None:
         """Watch one more parameter, of so many elements. Under no_grad, so that a view is no part of a graph."""
-        step = max(1, count // SAMPLES)
+        step = count // SAMPLES or 1
         view = value.as_strided((-(-count // step),), (step,))
         self._views.append((name, value, view, value.data_ptr()))
 
