@@ -16,6 +16,7 @@ import weakref
 from bisect import bisect
 from collections import deque
 from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -29,12 +30,25 @@ for what comes."""
 REGION_BYTES = 64 * 2**20
 """Address space that is taken from the system at once; it becomes memory where something is written to it."""
 LARGE_PAGE = 2 * 2**20
+_LARGEST_ADAPTED = 31 * 2**20
 _LINE = 64
 """Copies begin at multiples of a processor's cache line."""
 # Python's default is shared memory, whose pages take longer to get. Windows has no such flags.
 _PRIVATE = getattr(mmap, "MAP_PRIVATE", 0) | getattr(mmap, "MAP_ANONYMOUS", 0)
 _HUGEPAGE = getattr(mmap, "MADV_HUGEPAGE", None)
 _DONTNEED = getattr(mmap, "MADV_DONTNEED", None)
+
+
+@cache
+def let_heap_keep() -> None:
+    """Let the C library keep the memory that one layer frees for the next one; once in a process is enough.
+
+    glibc gives memory that is free at the end of its heap back to the system once there is twice as much of it as the
+    largest block that was ever freed (mallopt(3): M_MMAP_THRESHOLD and M_TRIM_THRESHOLD adapt, up to 32 MiB). The small
+    objects of a recording move a model's tensors to that end, where each layer then waits for new pages: 10,000 of them
+    in a BERT, 4 % of its time. Any tensor of this size that is freed has the same effect.
+    """
+    torch.empty(_LARGEST_ADAPTED, dtype=torch.uint8)
 
 
 class _Gap(NamedTuple):

@@ -25,6 +25,7 @@ from .hooks import Recorder
 from .inputs import arguments, batch_size, check_model, entry_point
 from .layer_names import check_patterns, choose_layers
 from .memory_adapters import adapters_of
+from .pages import let_heap_keep
 from .parameters import WeightMarks
 from .placement import ranks_of
 from .progress import Progress
@@ -119,6 +120,7 @@ class Session:
 
     def begin(self) -> None:
         """Attach."""
+        let_heap_keep()
         with ExitStack() as stack:
             if self._progress is not None:
                 stack.callback(self._progress.close)
