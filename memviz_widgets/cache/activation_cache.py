@@ -343,7 +343,7 @@ class ActivationCache(RecordedCache):
             launch_token()  # now: whoever hosts the store of the ranks may be gone when this is saved
         # With a spill folder nothing is given up, so nothing needs a replay.
         values = self._values
-        holder = None if values.spills else capturing.Holder(values.hold, values.release)
+        holder = None if values.spills else capturing.Holder(values.hold, values.release, values.copy_ahead)
         session = capturing.Session(
             model,
             values.add,

@@ -33,6 +33,11 @@ class LiveValues:
         """This value was taken from this tensor now."""
         self._alive.put(live, (version_of(live), value))
 
+    def seen(self, live: Tensor) -> bool:
+        """Whether a value was taken from this very tensor, and its version counter tells of no write since."""
+        version, value = self._alive.get(live) or (None, None)
+        return value is not None and version is not None and version == version_of(live)
+
     def known(self, live: Tensor) -> tuple[Value | None, Tensor | None]:
         """The value already taken from this very tensor, if nothing was written to it since; and whether that is right.
 

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..capture import (
+    CopiesAhead,
     Derived,
     LazyValue,
     QueryKey,
@@ -67,6 +68,7 @@ class ValueStore:
         self._entries: dict[int, Entry] = {}
         self._alive = LiveValues()
         self._held = Holdings(budget_bytes)
+        self._ahead = CopiesAhead()
         self._measuring = Measuring(self._held)
         self._result_bytes = 0
         self._given: tuple[Any, dict[str, Value]] = (None, {})
@@ -121,11 +123,9 @@ class ValueStore:
 
     def _parts_given(self, live: RecoveredValue, draft: Draft) -> dict[str, Value]:
         """The parts of a recovered value: those of the one before where both come from the same call."""
-        given, parts = self._given
-        if given is not live.given:
-            parts = self._parts_named(live, draft)
-            self._given = live.given, parts
-        return parts
+        if self._given[0] is not live.given:
+            self._given = live.given, self._parts_named(live, draft)
+        return self._given[1]
 
     def hold(self, live: Tensor, outermost: bool) -> Value | None:
         """Keep a copy of an input for replay, at the expense of values if need be; None when there is no room.
@@ -151,6 +151,11 @@ class ValueStore:
             self.pinned_bytes += value.nbytes
         value.pins += 1
         return value
+
+    def copy_ahead(self, tensors: Iterable[Tensor]) -> None:
+        """A call begins after which these will be recorded, as they are now: copy what is new and fits meanwhile."""
+        room = self.budget_bytes - self._reserved() - self._held.nbytes
+        self._ahead.begin((each for each in tensors if not self._alive.seen(each)), room)
 
     def release(self, value: object) -> None:
         """Give up a saved input. Its copy goes, unless a record is of the same value."""
@@ -184,9 +189,10 @@ class ValueStore:
         plain = kind == "dense" and 0 not in live.stride()
         nbytes = live.numel() * live.element_size() if plain else held_nbytes(live, look(live))
         value = Value(nbytes, dense=kind == "dense")
-        if self._held.nbytes + nbytes <= self.budget_bytes - self._reserved() or self._displaces(draft, nbytes):
+        copy, taken = self._ahead.take(live), self._held.nbytes + self._ahead.nbytes
+        if taken + nbytes <= self.budget_bytes - self._reserved() or self._displaces(draft, nbytes):
             try:
-                self._held.put(value, snapshot(live, kind))
+                self._held.put(value, snapshot(live, kind) if copy is None else copy)
             except (RuntimeError, NotImplementedError, OSError) as error:  # no memory, or a layout without a dense form
                 value.note = f"could not be copied: {error}"
         else:
@@ -221,6 +227,7 @@ class ValueStore:
 
     def finish(self) -> None:
         """The recording is over: live tensors are forgotten."""
+        self._ahead.clear()
         self._alive.clear()
         self._given = None, {}
         self._measuring.settle()
@@ -384,11 +391,8 @@ class ValueStore:
 
     def clear(self) -> None:
         """Drop all values."""
-        self._held.clear()
-        self._entries.clear()
-        self._alive.clear()
-        self._measuring.clear()
-        self.recoveries.clear()
+        for part in (self._ahead, self._held, self._entries, self._alive, self._measuring, self.recoveries):
+            part.clear()
         self.pinned_bytes = 0
         for files in (self.spill, self.saved):
             if files is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .attention import QueryKey
 from .collectives import Asked, CollectiveError, without_collectives
+from .copies_ahead import CopiesAhead
 from .derived import Derived
 from .device_stats import Summing, Sums
 from .drafts import Sink
@@ -48,6 +49,7 @@ __all__ = [
     "Candidate",
     "Change",
     "CollectiveError",
+    "CopiesAhead",
     "Derived",
     "Edit",
     "Holder",

@@ -79,6 +79,10 @@ class Drafts:
         self._chosen = chosen
         self._ranks = ranks
 
+    def wants(self, path: str) -> bool:
+        """Whether the tensors of a module are recorded."""
+        return self._chosen is None or path in self._chosen
+
     def of_result(self, frame: Frame, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """A record per leaf. Under no_grad: an op that saves tensors for autograd would break checkpointing."""
         if torch.is_grad_enabled():
@@ -193,7 +197,7 @@ class Drafts:
     ) -> None:
         """Hand one record to the sink, if its layer was chosen."""
         path, caller = frame.path, frame.caller
-        if self._chosen is not None and path not in self._chosen:
+        if not self.wants(path):
             return
         if self.count >= MOST_RECORDS:
             self._trace.remark(f"the first {MOST_RECORDS:,} records are kept; later tensors were not recorded")

@@ -10,12 +10,12 @@ what it costs in a loop, so what can wait until the end of the recording waits.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .attention_sdpa import UnreadableError
 from .attention_taps import AttentionTaps
@@ -45,6 +45,7 @@ class Recorder:
         memories: Id of a module -> the adapter that knows its memory.
         ranks: This process among others that compute the model; None of one process.
         priced: Whether tensors of the meta device are handed on too, for a sink that asks what they would cost.
+        ahead: Told of weights that the memory of a call that begins will be made of; None to tell nobody.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Recorder:
         memories: Mapping[int, MemoryAdapter] | None = None,
         ranks: Ranks | None = None,
         priced: bool = False,
+        ahead: Callable[[list[Tensor]], None] | None = None,
     ) -> None:
         self._paths = {id(site.module): site.path for site in sites}
         self._drafts = Drafts(self._paths, sink, guide, trace, chosen, ranks=ranks, priced=priced)
@@ -69,6 +71,7 @@ class Recorder:
         self._anchors = anchors
         self._memories = dict(memories or {})
         self._ranks = ranks
+        self._ahead = ahead
         self._outermost = outermost
         self._progress = progress
         self._thread = FollowedThread()
@@ -159,6 +162,10 @@ class Recorder:
             self.taps.before(module, args, kwargs)
             if self._guide is not None:
                 self._guide.enter(module, args, kwargs)
+            if self._ahead is not None and self._drafts.wants(path):
+                weights = getattr(self._memories.get(id(module)), "weights_ahead", None)
+                if weights is not None:
+                    self._ahead(weights(module))
         except Exception as error:
             self._trace.remark(f"the input of {path!r}: {type(error).__name__}: {error}")
 

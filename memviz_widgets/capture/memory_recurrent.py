@@ -44,6 +44,11 @@ class RecurrentAdapter:
         """Whether it is one of them or inherits from one."""
         return isinstance(module, SEQUENCES)
 
+    @staticmethod
+    def weights_ahead(module: nn.Module) -> list[Tensor]:
+        """What :meth:`read` will hand over as it is now. Parametrized weights are made by the call itself."""
+        return [value for value in module._parameters.values() if value is not None]
+
     def read(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any
     ) -> Iterable[MemoryTensor]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import DimsError, ForwardError
 from .anchors import Anchors
@@ -39,10 +39,14 @@ from .what_if import WhatIf
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Where inputs are kept for replay: keep a copy of a tensor, and give it up."""
+    """Where inputs are kept for replay: keep a copy of a tensor, and give it up.
+
+    ``ahead``: told of tensors that will be recorded when the call that begins has ended.
+    """
 
     hold: Hold
     release: Callable[[Held], None]
+    ahead: Callable[[list[Tensor]], None] | None = None
 
 
 class Session:
@@ -115,6 +119,7 @@ class Session:
             memories=self._gathered.adapters,
             ranks=self.ranks,
             priced=priced,
+            ahead=holder.ahead if holder is not None and self.ranks is None else None,
         )
         self._stack = ExitStack()
 
