@@ -90,7 +90,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", type=names_of(list(CASES)), default=models, help=",".join(CASES))
     parser.add_argument("--tools", type=names_of(list(TOOLS)), default=list(TOOLS), help=",".join(TOOLS))
     parser.add_argument("--rounds", type=positive, default=15, help="forward and capture in turn (default 15)")
-    parser.add_argument("--threads", type=positive, default=2, help="of torch (default 2)")
+    parser.add_argument("--threads", type=positive, default=1, help="of torch (default 1, as in the test run)")
     parser.add_argument("--device", default="cpu", help='"cuda" for a GPU (default cpu); targets are those of a CPU')
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all numbers there too")
     return parser.parse_args(arguments)
