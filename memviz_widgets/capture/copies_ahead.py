@@ -70,7 +70,8 @@ class _Batch:
     """Tensors that one thread copies, one after the other."""
 
     def __init__(self, tensors: list[Tensor]) -> None:
-        self._entries = {id(each): (each, version_of(each), _memory_like(each)) for each in tensors}
+        with plain_mode():
+            self._entries = {id(each): (each, version_of(each), PAGES.like(each)) for each in tensors}
         pairs = [(copy, live.detach()) for live, _, copy in self._entries.values()]  # alive as long as the thread
         self._thread = threading.Thread(target=_copy_all, args=(pairs,), name="memviz copies", daemon=True)
         self._thread.start()
@@ -90,11 +91,6 @@ def _copy_all(pairs: list[tuple[Tensor, Tensor]]) -> None:
     """By the C function, in which neither Python's lock is held nor torch's own threads take part."""
     for copy, live in pairs:
         ctypes.memmove(copy.data_ptr(), live.data_ptr(), live.nbytes)
-
-
-def _memory_like(live: Tensor) -> Tensor:
-    with plain_mode():
-        return PAGES.take(live.nbytes).view(live.dtype).view(live.shape)
 
 
 def _is_worth_it(tensor: Tensor) -> bool:

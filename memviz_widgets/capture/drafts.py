@@ -8,7 +8,7 @@ step costs three times what it costs in a loop, so the one tensor that most call
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -21,7 +21,7 @@ from .derived import Derived
 from .dims import DimsGuide, tensors_in
 from .function_mode import functions_of
 from .memory import MemoryAdapter, MemoryTensor
-from .outputs import Leaf, leaves
+from .outputs import leaves
 from .placement import NOWHERE, Found, Ranks, described
 from .placement_following import waited
 from .tensors import NO_VALUES, look
@@ -124,8 +124,7 @@ class Drafts:
             if type(result) is Tensor:
                 self._of_leaf(frame, "", result, "", inputs, first=True)
                 return
-            found: Iterable[Leaf] = leaves(result)
-            for position, leaf in enumerate(found):
+            for position, leaf in enumerate(leaves(result)):
                 item = leaf.item
                 if leaf.tensor is None:
                     self._emit(frame, item, note=leaf.note)
@@ -138,7 +137,7 @@ class Drafts:
         self, frame: Frame, item: str, tensor: Tensor, note: str, inputs: list[Tensor], *, first: bool
     ) -> None:
         try:
-            if type(tensor) is Tensor and self._ranks is None:
+            if type(tensor) is Tensor:
                 self._of_tensor(frame, item, tensor, note, inputs, first)
                 return
             with functions_of(tensor):

@@ -84,10 +84,10 @@ class _Heads:
 class NtmAdapter:
     """Knows heads that hold their memory, by attributes. Keeps only how often each head was called."""
 
+    needs = "memory"
+
     def __init__(self) -> None:
         self._memories: weakref.WeakKeyDictionary[nn.Module, _Heads] = weakref.WeakKeyDictionary()
-
-    needs = "memory"
 
     def match(self, module: nn.Module) -> bool:
         """Whether it is a head. It takes its place among the heads of its memory, in the order of the questions."""

@@ -180,6 +180,10 @@ class PagePool:
         # The tensor's storage holds the array and nothing else does: its end is the end of the last tensor on it.
         return torch.from_numpy(array)
 
+    def like(self, tensor: Tensor) -> Tensor:
+        """Memory for a contiguous copy of a tensor that is not empty, of its dtype and shape."""
+        return self.take(tensor.nbytes).view(tensor.dtype).view(tensor.shape)
+
     def clear(self) -> None:
         """Give all waiting pages back to the system."""
         with self._lock:

@@ -180,17 +180,15 @@ def snapshot(tensor: Tensor, kind: str = "dense") -> Tensor:
     with plain_mode():
         as_it_is = kind == "dense" and type(tensor) in _OWN_CLASSES and not (tensor.is_conj() or tensor.is_neg())
         if as_it_is and 0 not in tensor.stride():
-            size = tensor.nbytes
-            if size >= OWN_PAGES_FROM and tensor.device.type == "cpu":
-                return PAGES.take(size).view(tensor.dtype).view(tensor.shape).copy_(tensor.detach())
+            if tensor.nbytes >= OWN_PAGES_FROM and tensor.device.type == "cpu":
+                return PAGES.like(tensor).copy_(tensor.detach())
             return tensor.detach().clone(memory_format=torch.contiguous_format)
         dense = dense_tensor(tensor, kind)
         core = without_repeats(dense).resolve_conj().resolve_neg()
         if core.device.type != "cpu" or core.numel() * core.element_size() < OWN_PAGES_FROM:
             copy = core.clone(memory_format=torch.contiguous_format)
         else:
-            pages = PAGES.take(core.numel() * core.element_size())
-            copy = pages.view(core.dtype).view(core.shape).copy_(core)
+            copy = PAGES.like(core).copy_(core)
         return copy.expand(dense.shape)
 
 
