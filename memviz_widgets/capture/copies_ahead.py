@@ -6,16 +6,16 @@ recurrent layer are a third of what recording it costs; while it runs, a core th
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
-import threading
 from collections.abc import Iterable
 from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
-from .fingerprint import fingerprint
+from .fingerprint import SAMPLES
 from .pages import PAGES
 from .tensors import plain_mode, tensor_kind, version_of
 
@@ -45,7 +45,7 @@ class CopiesAhead:
             or not self._batches.keys().isdisjoint(found)
         ):
             return
-        with suppress(RuntimeError):  # no memory, or no thread to be had: they are copied later
+        with suppress(RuntimeError):  # no thread to be had: they are copied later
             batch = _Batch(list(found.values()))
             self._batches.update(dict.fromkeys(found, batch))
             self.nbytes += nbytes
@@ -67,30 +67,51 @@ class CopiesAhead:
 
 
 class _Batch:
-    """Tensors that one thread copies, one after the other."""
+    """Tensors that one thread copies, one after the other.
+
+    Started bare: ``threading.Thread`` waits until the thread runs, which takes as long as copying a MiB. All that can
+    be done there is done there, since nobody waits for it.
+    """
 
     def __init__(self, tensors: list[Tensor]) -> None:
-        with plain_mode():
-            self._entries = {id(each): (each, version_of(each), PAGES.like(each)) for each in tensors}
-        pairs = [(copy, live.detach()) for live, _, copy in self._entries.values()]  # alive as long as the thread
-        self._thread = threading.Thread(target=_copy_all, args=(pairs,), name="memviz copies", daemon=True)
-        self._thread.start()
+        self._entries = {id(each): (each, version_of(each)) for each in tensors}
+        self._copies: dict[int, Tensor] = {}
+        self._running = _thread.allocate_lock()
+        self._running.acquire()
+        _thread.start_new_thread(_copy_all, (tensors, self._copies, self._running))
 
     def wait(self) -> None:
-        self._thread.join()
+        """Until all are copied."""
+        with self._running:
+            pass
 
     def take(self, live: Tensor) -> Tensor | None:
         self.wait()
-        source, version, copy = self._entries.pop(id(live))
-        if source is not live or version_of(live) != version:
+        source, version = self._entries.pop(id(live))
+        copy = self._copies.pop(id(live), None)
+        if copy is None or source is not live or version_of(live) != version:
             return None
-        return copy if fingerprint(copy) == fingerprint(live) else None  # a write through .data bumps no version
+        with plain_mode():  # a write through .data bumps no version
+            return copy if torch.equal(_sample(copy), _sample(live)) else None
 
 
-def _copy_all(pairs: list[tuple[Tensor, Tensor]]) -> None:
+def _copy_all(tensors: list[Tensor], copies: dict[int, Tensor], running: _thread.LockType) -> None:
     """By the C function, in which neither Python's lock is held nor torch's own threads take part."""
-    for copy, live in pairs:
-        ctypes.memmove(copy.data_ptr(), live.data_ptr(), live.nbytes)
+    try:
+        with suppress(RuntimeError, MemoryError, OSError):  # no memory: what is missing is copied later
+            for each in tensors:
+                copy = PAGES.like(each)
+                ctypes.memmove(copy.data_ptr(), each.data_ptr(), each.nbytes)
+                copies[id(each)] = copy
+    finally:
+        running.release()
+
+
+def _sample(tensor: Tensor) -> Tensor:
+    """The bytes of about SAMPLES elements, evenly spread: a view, since numpy would pin the memory of a weight."""
+    size, step = tensor.element_size(), max(1, tensor.numel() // SAMPLES)
+    count = -(-tensor.numel() // step)
+    return tensor.detach().view(-1).view(torch.uint8).as_strided((count, size), (step * size, 1))
 
 
 def _is_worth_it(tensor: Tensor) -> bool:
