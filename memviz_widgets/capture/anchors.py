@@ -16,6 +16,7 @@ from torch import nn
 
 from .blocks import block_levels
 from .saved_inputs import Held, Hold, SavedInputs
+from .state import RandomKeeper
 from .surroundings import Surroundings
 from .tensors import version_of
 from .trace import Modules, walk
@@ -105,11 +106,15 @@ class Anchors:
         kwargs: Mapping[str, Any],
         index: int,
         entry: Callable[[], Any] | None = None,
+        random: RandomKeeper | None = None,
     ) -> None:
-        """The outermost call begins: saved whatever its inputs are, if only by reference."""
+        """The outermost call begins: saved whatever its inputs are, if only by reference.
+
+        ``random``: the random generators as they are, if somebody has asked for them.
+        """
         anchor: Anchor | None = None
         if len(self._anchors) < MOST_ANCHORS:
-            anchor = self._save(module, 0, args, kwargs, index, entry)
+            anchor = self._save(module, 0, args, kwargs, index, entry, random)
         self._open.append(anchor)
 
     def end(self, index: int) -> None:
@@ -133,13 +138,14 @@ class Anchors:
         kwargs: Mapping[str, Any],
         index: int,
         entry: Callable[[], Any] | None = None,
+        random: RandomKeeper | None = None,
     ) -> Anchor | None:
         anchor = Anchor(module, level, index, entry=entry, weights=self.weights_of(module) if self._loop else None)
         self._anchors.append(anchor)
         if entry is None:
             self._fill(anchor, args, kwargs)
         if anchor.saved:
-            anchor.surroundings = Surroundings(torch_only=level > 0)
+            anchor.surroundings = Surroundings(torch_only=level > 0, random=random)
         return anchor
 
     def _fill(self, anchor: Anchor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ from .progress import Progress
 from .replay import Replay
 from .run_context import cheap_collections, deeper_stack, python_module, uncompiled
 from .saved_inputs import Held, Hold
-from .state import kept_state
+from .state import RandomKeeper, kept_state
 from .trace import Modules, Site, Trace, is_wrapper, survey, walk
 from .what_if import WhatIf
 
@@ -163,10 +163,11 @@ def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -
     inner = python_module(session.model)
     forward = entry_point(inner, x, call)
     session.guide.batch_size = batch_size(x)
+    random = RandomKeeper()
     if session.anchors:
         args, kwargs = ((), {}) if call else arguments(x)
-        session.anchors.begin_outermost(None if call else inner, args, kwargs, 0, forward if call else None)
-    with cheap_collections(), kept_state(session.modules, session.trace) as weights:
+        session.anchors.begin_outermost(None if call else inner, args, kwargs, 0, forward if call else None, random)
+    with cheap_collections(), kept_state(session.modules, session.trace, random) as weights:
         session.begin()
         try:
             forward()
