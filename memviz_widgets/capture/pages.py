@@ -88,10 +88,15 @@ class _Region:
         """Take so many bytes from the first gap of a kind that has them; where they start, None without one."""
         if nbytes > (self.fresh if fresh else self.waiting):
             return None
-        for position, gap in enumerate(self._gaps):
-            if gap.fresh == fresh and gap.nbytes >= nbytes:
-                self._replace(position, 1, gap._replace(start=gap.start + nbytes))
-                return gap.start
+        for position, (start, stop, is_fresh) in enumerate(self._gaps):
+            if is_fresh == fresh and stop - start >= nbytes:
+                # What is taken now lies between this gap and the one before, so there is nothing to join.
+                self._gaps[position : position + 1] = [_Gap(start + nbytes, stop, fresh)] * (stop - start > nbytes)
+                if fresh:
+                    self.fresh -= nbytes
+                else:
+                    self.waiting -= nbytes
+                return start
         return None
 
     def fill(self, start: int, stop: int) -> None:
@@ -170,13 +175,15 @@ class PagePool:
         """Memory for ``nbytes`` > 0, as a tensor of uint8 whose end gives the bytes back."""
         size = -(-nbytes // _LINE) * _LINE
         with self._lock:
-            self._take_back()
+            if self._ended:
+                self._take_back()
             region, start = self._find(size)
             array = np.frombuffer(region.pages, np.uint8, nbytes, start)
             loan = _Loan(array, self._end)
             loan.region, loan.start, loan.stop = region, start, start + size
             self._loans[id(loan)] = loan
-        self._settle()
+        if self._ended:
+            self._settle()
         # The tensor's storage holds the array and nothing else does: its end is the end of the last tensor on it.
         return torch.from_numpy(array)
 
