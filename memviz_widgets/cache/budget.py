@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import re
+from functools import lru_cache
 
 from ..errors import BudgetError
 
@@ -32,12 +33,18 @@ def parse_budget(budget: object) -> int:
         BudgetError: when it is neither, negative, or not finite.
     """
     if isinstance(budget, str):
-        match = _TEXT.fullmatch(budget)
-        unit = UNITS.get(match[3].lower() or "b") if match else None
-        if match and unit:
-            return _whole(float(match[1] + (match[2] or "")) * unit, budget)
-    elif not isinstance(budget, bool) and isinstance(budget, numbers.Real):
+        return _parse_text(budget)
+    if not isinstance(budget, bool) and isinstance(budget, numbers.Real):
         return _whole(budget, budget)
+    raise BudgetError(_refusal(budget))
+
+
+@lru_cache(maxsize=64)
+def _parse_text(budget: str) -> int:
+    match = _TEXT.fullmatch(budget)
+    unit = UNITS.get(match[3].lower() or "b") if match else None
+    if match and unit:
+        return _whole(float(match[1] + (match[2] or "")) * unit, budget)
     raise BudgetError(_refusal(budget))
 
 
