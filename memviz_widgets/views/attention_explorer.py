@@ -22,6 +22,7 @@ from ipywidgets import (
 )
 from traitlets import Instance, Unicode
 
+from ..frames.entries import PictureEntry, RecordEntry
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION
 from .attention_layer_link import AttentionLayerLink
@@ -149,6 +150,9 @@ class AttentionExplorer(Explorer):
             HBox([kind, classed(HBox([other]), "memviz-other-head"), span, *self._pooling_control(selection)]),
             "memviz-colors",
         )
+
+    def _pictures(self, record: RecordEntry) -> list[PictureEntry | None]:
+        return [record["frame"]] if record["attention"] else []
 
     def _side(self, selection: Selection) -> Widget:
         grid = HeadGrid(selection=selection)

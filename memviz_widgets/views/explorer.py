@@ -15,7 +15,7 @@ from traitlets import Bunch, Instance, validate
 from ..cache import ActivationCache
 from ..errors import ClosedError, SelectionError, SourceError, UnknownOptionError
 from ..export.picture_parts import Board
-from ..frames.entries import RecordEntry
+from ..frames.entries import PictureEntry, RecordEntry
 from ..selection import Selection
 from ..synced import Synced, unknown_option_text
 from .axis_slider import AxisSlider
@@ -156,24 +156,22 @@ class Explorer(Freezable, Pictured, Synced, VBox):
         return classed(figure(MARGIN, marks=[lines, cursor], axes=[x_axis, y_axis]), "memviz-series")
 
     def _pooling_control(self, selection: Selection) -> list[Widget]:
-        """What a cell shows of several elements; nothing where no picture has more elements than cells."""
+        """What a cell shows of several elements; nothing where no picture of this explorer has more than cells."""
         store = selection.store
-        if not any(_is_pooled(entry) for entry in store.catalog["records"]):
+        pictures = [picture for entry in store.catalog["records"] for picture in self._pictures(entry) if picture]
+        if not any(picture["pool_rows"] * picture["pool_cols"] > 1 for picture in pictures):
             return []
         control = Dropdown(options=POOLING_CHOICES, value=store.pooled_by, description="pooled by")
         self._choose(control, store, "pooled_by", [value for _, value in POOLING_CHOICES])
         return [control]
 
+    def _pictures(self, record: RecordEntry) -> list[PictureEntry | None]:
+        """The pictures of a record that this explorer draws."""
+        return [record["frame"]]
+
     def _choose(self, control: Dropdown, target: Widget, trait: str, values: list[Any]) -> None:
         """Tie a dropdown to a trait that takes one of these values."""
         self._parts.append(ChoiceLink(control=control, target=target, trait=trait, values=values))
-
-
-def _is_pooled(record: RecordEntry) -> bool:
-    """Whether a picture of a record has cells that stand for several elements."""
-    memory = record["memory"]
-    pictures = [record["frame"], *([] if memory is None else [memory["time"], memory["wrote"], memory["reads"]])]
-    return any(picture is not None and picture["pool_rows"] * picture["pool_cols"] > 1 for picture in pictures)
 
 
 def cache_of(explorer: str, source: Any, x: Any, options: dict[str, Any]) -> ActivationCache:

@@ -16,6 +16,7 @@ from ..cache import ActivationCache
 from ..capture import memory_candidates, proposal_text
 from ..errors import MemvizError
 from ..export.picture_parts import Board
+from ..frames.entries import PictureEntry, RecordEntry
 from ..frames.memory_card_recall import Curves, recall_rows
 from ..selection import Selection
 from ..synced import MODULE_NAME, MODULE_VERSION
@@ -185,6 +186,10 @@ class MemoryExplorer(Explorer):
         self._choose(span, self.colors, "mode", [value for _, value in RANGE_CHOICES])
         rows = [kind, classed(HBox([order]), "memviz-unit-order"), classed(HBox([whole]), "memviz-whole-memory"), span]
         return classed(HBox([*rows, *self._pooling_control(selection)]), "memviz-colors")
+
+    def _pictures(self, record: RecordEntry) -> list[PictureEntry | None]:
+        memory = record["memory"]
+        return [record["frame"], memory["time"], memory["wrote"], memory["reads"]] if memory else []
 
     def _side(self, selection: Selection) -> Widget:
         panels = MemoryPanels(selection=selection, choice=self.choice, order=self.choice.order)

@@ -114,6 +114,36 @@ def test_pooling_can_be_chosen_where_something_is_pooled(rows: int, controls: in
     explorer.close()
 
 
+class TallThenAttends(nn.Module):
+    """A tall tensor, whose picture is pooled, and attention and a memory of few steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tall = nn.Identity()
+        self.attend = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.rnn = nn.GRU(8, 4, batch_first=True)
+
+    def forward(self, tall: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        self.tall(tall)
+        states: torch.Tensor = self.rnn(self.attend(x, x, x)[0])[0]
+        return states
+
+
+@pytest.mark.parametrize(("steps", "others"), [(6, 0), (1500, 1)])
+def test_an_explorer_offers_pooling_for_its_own_pictures(steps: int, others: int) -> None:
+    model, x = TallThenAttends(), (torch.randn(1, 1, 2048, 3), torch.randn(1, steps, 8))
+    cache = mv.ActivationCache.capture(model, x)
+    for kind, expected in (
+        (mv.ActivationExplorer, 1),
+        (mv.AttentionExplorer, others),
+        (mv.MemoryExplorer, others),
+    ):
+        explorer = kind(cache)
+        found = [part for part in widgets_below(explorer, keep=()) if getattr(part, "description", "") == "pooled by"]
+        assert (kind, len(found)) == (kind, expected)
+        explorer.close()
+
+
 def test_page_that_fails_is_refused_shown_and_does_not_hold_back_others(
     answers: Callable[..., Any], make_explorer: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
