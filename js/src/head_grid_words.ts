@@ -97,7 +97,8 @@ export function captionText(order: HeadOrder, kinds: readonly string[], sampled:
 
 /**
  * A short name per layer. What all names have in common goes first, from the second part to the last but one:
- * "encoder.layer.3.attention.self" becomes "encoder…3…self"; what is still too long is cut in its middle.
+ * "encoder.layer.3.attention.self" becomes "encoder…3…self"; of what is still too long the first part goes too, and
+ * then its middle.
  */
 export function shortNames(layers: readonly LayerEntry[]): string[] {
   const parts = layers.map(({ label, kind }) => withoutEnd(label, ` ${kind}`).split('.'));
@@ -107,7 +108,10 @@ export function shortNames(layers: readonly LayerEntry[]): string[] {
     const end = Math.max(before, each.length - after); // no part counts twice
     const [first, last] = [each.slice(0, Math.min(1, before)), each.slice(Math.max(end, each.length - 1))];
     const told = [first, each.slice(before, end), last].map((some) => some.join('.')).filter((text) => text);
-    return cutMiddle(whole.length > LINE_CHARACTERS && told.length > 1 ? told.join('…') : whole);
+    const short = whole.length > LINE_CHARACTERS && told.length > 1 ? told.join('…') : whole;
+    // The start that all have in common says less than the middle of what tells them apart.
+    const spare = [...short].length > MOST_CHARACTERS && first.length > 0 && told.length > 1;
+    return cutMiddle(spare ? `…${told.slice(1).join('…')}` : short);
   });
 }
 

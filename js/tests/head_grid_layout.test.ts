@@ -148,6 +148,11 @@ describe('words', () => {
     expect(named(...sides)).toEqual(sides.map((name) => name.replace('model.', 'model…')));
   });
 
+  it('leave out the start that all share before they are cut', () => {
+    const ends = ['encoder.layers.0.self_attn', 'decoder.layers.0.multihead_attn'];
+    expect(named(...ends.map((end) => `transformer.${end}`))).toEqual([`transformer…${ends[0]}`, `…${ends[1]}`]);
+  });
+
   it('cut no character in two', () => {
     expect(named('\u{1F600}'.repeat(50))[0]).toBe(`${'\u{1F600}'.repeat(14)}…${'\u{1F600}'.repeat(25)}`);
   });
