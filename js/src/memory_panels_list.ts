@@ -19,7 +19,7 @@ import { indexAlong } from './picture_axes';
 import type { SelectionModel } from './selection';
 
 const DEFAULT_WIDTH_PX = 600; // before the page has laid us out
-const DEFAULT_HEIGHT_PX = 640; // max-height of .memviz-panels-strips
+const DEFAULT_HEIGHT_PX = 724; // max-height of .memviz-panels-strips: the six parts of an LSTM, each below its name
 const PADDING_PX = 8; // of .memviz-panels-strips, both sides: room for marks and outlines
 const RESIZE_SLACK_PX = 2; // a scrollbar that comes and goes must not lay the strips out for ever
 

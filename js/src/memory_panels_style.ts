@@ -4,7 +4,7 @@ export const MEMORY_PANELS_STYLE = `
 .memviz-panels { display: flex; flex-direction: column; gap: 4px; min-width: 0; width: auto; }
 .memviz-panels-body { position: relative; min-width: 0; padding: 0 4px; }
 .memviz-panels-strips {
-  position: relative; margin: 0 -4px; padding: 2px 4px 0; max-height: 640px; overflow: hidden auto; scrollbar-gutter: stable;
+  position: relative; margin: 0 -4px; padding: 2px 4px 0; max-height: 724px; overflow: hidden auto; scrollbar-gutter: stable;
   overscroll-behavior: auto;
 }
 .memviz-panel, .memviz-panels-lit { display: flex; box-sizing: border-box; min-width: 0; padding-bottom: 4px; cursor: pointer; }
@@ -17,9 +17,14 @@ export const MEMORY_PANELS_STYLE = `
 .memviz-panel[aria-selected='true'] .memviz-panel-title { font-weight: 700; }
 .memviz-panel-facts, .memviz-panels-lit-name {
   display: block; overflow: hidden; color: var(--memviz-muted); font-size: 11px; font-variant-numeric: tabular-nums;
-  white-space: nowrap; text-overflow: ellipsis;
 }
-.memviz-panel:hover .memviz-panel-facts { white-space: normal; }
+.memviz-panel-facts { /* two lines of a title and two of facts have just room beside the lowest strip */
+  max-height: 24px; line-height: 12px; overflow-wrap: break-word; white-space: normal;
+}
+.memviz-panels-lit-name, .memviz-panel-stacked .memviz-panel-facts {
+  line-height: 15px; white-space: nowrap; text-overflow: ellipsis;
+}
+.memviz-panel:hover .memviz-panel-facts { max-height: none; white-space: normal; }
 .memviz-panel-doubt { color: var(--memviz-error); }
 .memviz-panel-stacked { flex-direction: column; }
 .memviz-panel-stacked .memviz-panel-name {
