@@ -8,7 +8,7 @@ import type { PictureEntry } from './catalog';
 
 const LABEL_WIDTH_PX = 136;
 const LABEL_LINE_PX = 18; // of a name above its strip
-const LEAST_ROW_PX = 49; // two lines of a name beside it, and two of facts
+const LEAST_ROW_PX = 54; // two lines of a name beside it, and two of facts
 const GAP_PX = 4; // below a strip
 const UNIT_PX = 4; // height of a unit, where there is room for all
 const LEAST_STRIP_PX = 14;

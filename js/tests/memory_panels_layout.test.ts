@@ -21,7 +21,7 @@ describe('the layout', () => {
   it('has names on the left, or above where it is narrow', () => {
     expect(WIDE).toEqual({ label: 136, plot: 464, steps: 4 });
     expect(panelLayout(400, 4)).toEqual({ label: 0, plot: 400, steps: 4 });
-    expect([panelHeight(WIDE, 14), panelHeight(panelLayout(400, 4), 14)]).toEqual([53, 40]);
+    expect([panelHeight(WIDE, 14), panelHeight(panelLayout(400, 4), 14)]).toEqual([58, 40]);
   });
 
   it('gives few units little height and many no more than 96 pixels', () => {
