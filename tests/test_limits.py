@@ -18,6 +18,7 @@ from memviz_widgets.cache.saving_files import FolderWriter
 from memviz_widgets.capture import drafts
 from memviz_widgets.capture.pages import MOST_IDLE_BYTES, PAGES
 from memviz_widgets.errors import (
+    EditError,
     FormatError,
     MissingExtraError,
     ModelError,
@@ -203,6 +204,15 @@ def test_attention_before_dropout() -> None:
     )
     assert "before dropout" in cache.find("", "attention").note
     assert torch.allclose(cache.attention("").sum(-1), torch.ones(1, 2, 3))
+
+
+def test_attention_before_mixing() -> None:
+    mix = nn.Conv2d(2, 2, 1)
+    cache = ActivationCache.capture(Calls(lambda m, x: mix((x @ x.mT).softmax(-1)) @ x), torch.randn(1, 2, 3, 4))
+    assert cache.find("", "attention").note == "before conv2d mixes the heads"
+    assert torch.allclose(cache.attention("").sum(-1), torch.ones(1, 2, 3))
+    with pytest.raises(EditError, match="cannot be edited"):
+        cache.what_if({" attention": mv.edit.zero(head=1)})
 
 
 def test_attention_by_exp() -> None:

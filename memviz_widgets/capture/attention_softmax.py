@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .attention_steps import MIXES, STEPS, made_with, mixes_heads, moved_key_axis, named, still_weights
 from .einsum_terms import parse
 
 BEFORE_DROPOUT = "before dropout"
@@ -26,39 +27,20 @@ _CHOOSES_EXPERTS = re.compile(r"router|gate|gating|moe|expert|mixture", re.IGNOR
 _aten = torch.ops.aten
 
 
-def _named(names: Iterable[str], *owners: Any) -> dict[object, str]:
-    """Each function of these names that the owners have -> its name without underscores."""
-    return {getattr(owner, name): name.strip("_") for owner in owners for name in names if hasattr(owner, name)}
-
-
 SOFTMAXES = {
-    **_named(["softmax", "_softmax"], torch, functional, Tensor, _aten),
-    **_named(["softmax"], torch.special),
-    **_named(["int"], _aten.softmax),
-    **_named(["default"], _aten._softmax),
+    **named(["softmax", "_softmax"], torch, functional, Tensor, _aten),
+    **named(["softmax"], torch.special),
+    **named(["int"], _aten.softmax),
+    **named(["default"], _aten._softmax),
 }
 """Functions whose second argument is ``dim``."""
 
-_SAME_PLACES = [
-    *("to", "type", "type_as", "float", "half", "bfloat16", "double", "contiguous", "clone", "detach"),
-    *("view", "reshape", "view_as", "reshape_as", "unflatten", "flatten", "squeeze", "unsqueeze", "__getitem__"),
-    *("mul", "div", "true_divide", "add", "sub", "masked_fill", "where", "nan_to_num", "clamp", "expand"),
-]
-_MOVES = ["transpose", "swapaxes", "swapdims", "permute"]
-_TRANSPOSED = [vars(Tensor.__base__)[name].__get__ for name in ("mT", "T")]
-STEPS = {
-    **_named(_SAME_PLACES, torch, Tensor),
-    **_named(_MOVES, torch, Tensor),
-    **dict.fromkeys([*_TRANSPOSED, torch.t, Tensor.t], "mT"),
-    **_named(["dropout"], torch, functional),
-}
-"""Functions that give the weights in another form."""
 PRODUCTS = {
-    **_named(["matmul", "bmm", "mm", "__matmul__", "einsum", "baddbmm", "addmm"], torch, Tensor),
-    **_named(["matmul"], torch.linalg),
+    **named(["matmul", "bmm", "mm", "__matmul__", "einsum", "baddbmm", "addmm"], torch, Tensor),
+    **named(["matmul"], torch.linalg),
 }
 """Functions that may multiply weights with values."""
-SUMS = _named(["sum"], torch, Tensor)
+SUMS = named(["sum"], torch, Tensor)
 """Functions that may add up values that were multiplied by weights one by one."""
 
 
@@ -110,7 +92,9 @@ class Followed:
         reference: The tensor.
         key_axis: -1, or -2 when it was transposed.
         shape_4: The last shape of rank 4 that the weights had, () if none.
-        undropped: The weights before a dropout, None if there was none.
+        undropped: The weights before a dropout, or before their heads were mixed, in the axes of the tensor; None if
+            there was neither.
+        mixed: Whether their heads were mixed.
         weights: The weights, keys last, where the tensor is their elementwise product with the values; else None.
         note: A sentence about the weights.
     """
@@ -119,6 +103,7 @@ class Followed:
     key_axis: int = -1
     shape_4: tuple[int, ...] = ()
     undropped: Tensor | None = None
+    mixed: bool = False
     weights: Tensor | None = None
     note: str = ""
 
@@ -145,19 +130,21 @@ class SoftmaxWatch:
         """Look at a call that has returned; the weights, if it was a product of weights and values.
 
         Args:
-            func: A function of SOFTMAXES, STEPS, PRODUCTS or SUMS.
+            func: A function of SOFTMAXES, STEPS, MIXES, PRODUCTS or SUMS.
             args, kwargs, result: Of the call.
             caller: The module call that made it.
         """
-        if func in PRODUCTS:
-            return self._product(PRODUCTS[func], args, kwargs, caller)
+        if func in PRODUCTS and (found := self._product(PRODUCTS[func], args, kwargs, caller)) is not None:
+            return found
         if func in SUMS:
             return self._sum(args, kwargs, caller)
         if isinstance(result, Tensor) and result.is_floating_point() and not result.is_nested:
             if func in SOFTMAXES:
                 self._softmax(args, kwargs, result, caller)
-            else:
-                self._step(STEPS[func], args, kwargs, result)
+            elif func in STEPS:
+                self._step(func, STEPS[func], args, kwargs, result)
+            elif func in MIXES:
+                self._mix(MIXES[func], args, kwargs, result)
         return None
 
     def _softmax(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor, caller: Caller) -> None:
@@ -187,7 +174,7 @@ class SoftmaxWatch:
         followed = self._followed.get(id(value))
         return followed if followed is not None and followed.reference() is value else None
 
-    def _step(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> None:
+    def _step(self, func: Any, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> None:
         """The weights, if they are among the arguments, go on as ``result``."""
         source = args[0] if args else kwargs.get("input")
         before = self._of(source)
@@ -207,13 +194,32 @@ class SoftmaxWatch:
         if name == "mul" and isinstance(weighed, Tensor) and _weighs_values(source, before.key_axis, result):
             self._follow(result, replace(before, weights=_as_rows(source, weighed, before.key_axis)))
             return
-        axis = _moved_key_axis(name, args, kwargs, source.dim(), before.key_axis)
-        if axis is None or not _still_weights(name, source, result, before.key_axis, axis):
+        axis = moved_key_axis(name, args, kwargs, source.dim(), before.key_axis)
+        if axis is None or not still_weights(name, source, result, before.key_axis, axis):
             return
         after = replace(before, key_axis=axis)
-        if name == "dropout" and after.undropped is None:
+        if after.undropped is not None:
+            after.undropped = made_with(after.undropped, func, name, args, kwargs, result)
+        elif name == "dropout":
             after.undropped, after.note = source, BEFORE_DROPOUT
         self._follow(result, after)
+
+    def _mix(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> None:
+        """Follow a mixture of the heads of weights. What is shown is the softmax: rows of a mixture have any sum."""
+        args = (*args[:1], *args[1]) if name == "einsum" and isinstance(args[1], (list, tuple)) else args
+        args = (*args, *(value for value in kwargs.values() if isinstance(value, Tensor)))
+        for place, source in enumerate(args):
+            before = self._of(source)
+            if before is None or before.weights is not None:
+                continue
+            if mixes_heads(name, place, args, before.key_axis, result):
+                after = replace(before, mixed=True)
+                if after.undropped is None:
+                    after.undropped = source
+                said = f"before {name} mixes the heads"
+                after.note = after.note if before.mixed else "; ".join(filter(None, (before.note, said)))
+                self._follow(result, after)
+            return
 
     def _product(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], caller: Caller) -> Found | None:
         if name == "einsum":
@@ -253,7 +259,9 @@ class SoftmaxWatch:
         """
         for place, value in enumerate(args):
             followed = self._of(value)
-            if followed is not None and followed.weights is None and not isinstance(args[0], str):
+            if followed is None or followed.mixed:
+                continue
+            if followed.weights is None and not isinstance(args[0], str):
                 return place, followed.key_axis != -1
         return None
 
@@ -287,54 +295,6 @@ class SoftmaxWatch:
         return _rank_4(value, followed.note, caller)
 
 
-def _moved_key_axis(
-    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], rank: int, key_axis: int
-) -> int | None:
-    """Where the axis of the keys is after a step: -1 or -2; None when it is elsewhere."""
-    if name == "unsqueeze" or (name == "getitem" and None in _entries(args[1])):
-        return _key_axis_among_new(name, args, kwargs, rank, key_axis)
-    if name not in ("transpose", "swapaxes", "swapdims", "permute", "mT"):
-        return key_axis
-    order = list(range(rank))
-    if name == "permute":
-        dims = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:] or kwargs["dims"]
-        order = [int(dim) % rank for dim in dims]
-    else:
-        named = [value for key, value in kwargs.items() if key != "input"]
-        one, other = (-1, -2) if name == "mT" else [*args[1:], *named]
-        order[one], order[other] = order[other], order[one]
-    place = order.index(rank + key_axis) - rank
-    return place if place in (-1, -2) else None
-
-
-def _entries(index: Any) -> list[Any]:
-    """The entries of an index; Ellipsis and None by identity, since a tensor has an equality of its own."""
-    entries = index if isinstance(index, tuple) else (index,)
-    return [each if each is None or each is ... or isinstance(each, slice) else 0 for each in entries]
-
-
-def _key_axis_among_new(
-    name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], rank: int, key_axis: int
-) -> int | None:
-    """Where the axis of the keys is when new axes of size 1 have come in: -1 or -2; None when it is elsewhere."""
-    order: list[int | None] = list(range(rank))
-    if name == "unsqueeze":
-        order.insert(int(args[1] if len(args) > 1 else kwargs["dim"]) % (rank + 1), None)
-    else:
-        entries = _entries(args[1])
-        if any(each == 0 or (isinstance(each, slice) and each != slice(None)) for each in entries):
-            return None
-        taken = sum(isinstance(each, slice) for each in entries)
-        order, axis = [], 0
-        for each in entries:
-            count = rank - taken if each is ... else int(each is not None)
-            order += [None] if each is None else list(range(axis, axis + count))
-            axis += count
-        order += range(axis, rank)
-    place = order.index(rank + key_axis) - len(order)
-    return place if place in (-1, -2) else None
-
-
 def _weighs_values(weights: Tensor, key_axis: int, product: Tensor) -> bool:
     """Whether weights with an axis of size 1 beside their keys became as wide as the values that they multiply."""
     width_axis = -3 - key_axis  # the other one of the last two
@@ -350,15 +310,6 @@ def _as_rows(weights: Tensor, values: Tensor, key_axis: int) -> Tensor:
     if weights.dim() >= 3 and weights.shape[-3] > 1 and shared:
         return weights.squeeze(width_axis)
     return weights if key_axis == -1 else weights.transpose(-1, -2)
-
-
-def _still_weights(name: str, before: Tensor, after: Tensor, key_axis: int, new_key_axis: int) -> bool:
-    """Whether a step left one number per query and key. Indexing may cut keys off (an attention sink, padding)."""
-    if after.dim() < 2:
-        return False
-    if name == "getitem" and after.dim() <= before.dim():
-        return after.dim() == before.dim() and after.shape[:-1] == before.shape[:-1] and key_axis == -1
-    return after.numel() == before.numel() and after.shape[new_key_axis] == before.shape[key_axis]
 
 
 def _is_table(weights: Tensor, values: Tensor) -> bool:

@@ -18,7 +18,8 @@ from torch.nn.functional import multi_head_attention_forward
 from .attention import QueryKey
 from .attention_mha import forward_weights, fused_weights
 from .attention_sdpa import UnreadableError, flex_operator, flex_weights, readable, sdpa_weights
-from .attention_softmax import PRODUCTS, SOFTMAXES, STEPS, SUMS, Caller, SoftmaxWatch
+from .attention_softmax import PRODUCTS, SOFTMAXES, SUMS, Caller, SoftmaxWatch
+from .attention_steps import MIXES, STEPS
 from .function_mode import TapsMode, push, take_off, unnoticed
 from .what_if_attention import EditedWeights, called_with
 
@@ -49,7 +50,7 @@ WEIGHED = frozenset(
 )
 """Functions that take weights; for telling where those of a module went that was never called."""
 _ALWAYS = frozenset((*_CALLS, *SOFTMAXES, *WEIGHED))
-_STEPS = frozenset((*STEPS, *PRODUCTS, *SUMS))
+_STEPS = frozenset((*STEPS, *MIXES, *PRODUCTS, *SUMS))
 
 
 class AttentionTaps:
@@ -155,9 +156,12 @@ class AttentionTaps:
                 self._found(weights, self._calls[func](args, kwargs).note)
                 return result
             operand = self._softmaxes.operand(args)
-            written = self._softmaxes.look(func, args, kwargs, None, self._open[-1] if self._open else Caller())
+            caller = self._open[-1] if self._open else Caller()
+            written = self._softmaxes.look(func, args, kwargs, None, caller)
             if written is None:
-                return edit.unused(func, args, kwargs)
+                result = edit.unused(func, args, kwargs)
+                self._softmaxes.look(func, args, kwargs, result, caller)  # which may have mixed heads
+                return result
             weights = readable(written.weights)
             self._found(edit.apply(weights), written.note)
             return func(*edit.operands(args, weights, operand), **kwargs)

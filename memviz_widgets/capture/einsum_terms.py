@@ -35,6 +35,16 @@ class EinsumTerms:
         order: list[int | None] = [axis for axis, letter in enumerate(weights) if letter not in (query, key)]
         return [*order, None if query is None else weights.index(query), weights.index(key)]
 
+    def mixes(self, place: int, key_axis: int) -> bool:
+        """Whether the operand at ``place`` keeps its axes but one that is not the keys', which the other one mixes."""
+        weights, other = self.operands[place], self.operands[1 - place]
+        if len(weights) != len(self.output) or len(other) != 2:
+            return False
+        changed = [axis for axis, letter in enumerate(weights) if letter != self.output[axis]]
+        return (
+            len(changed) == 1 and changed != [key_axis] and set(other) == {weights[changed[0]], self.output[changed[0]]}
+        )
+
 
 def parse(equation: str, ranks: tuple[int, int]) -> EinsumTerms:
     """Read an equation.

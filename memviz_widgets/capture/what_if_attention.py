@@ -80,8 +80,8 @@ class EditedWeights:
         rows = None if place is None else args[place[0]].mT if place[1] else args[place[0]]
         if place is None or rows is None or rows.numel() != weights.numel():
             raise EditError(
-                f"{self.label!r} cannot be edited: its weights are not multiplied by a plain matmul. Edit the output "
-                "of the module instead."
+                f"{self.label!r} cannot be edited: its weights as they are shown are not multiplied by a plain matmul. "
+                "Edit the output of the module instead."
             )
         changed = self.apply(rows.reshape(weights.shape)).reshape(rows.shape)
         operands[place[0]] = changed.mT if place[1] else changed

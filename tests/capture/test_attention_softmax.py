@@ -101,6 +101,30 @@ def test_weights_are_those_before_a_dropout() -> None:
     assert torch.equal(seen.weights, WEIGHTS) and seen.note == "before dropout"
 
 
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda w, v: v.mT @ w.mT,
+        lambda w, v: v.permute(0, 1, 3, 2) @ torch.permute(w, dims=(0, 1, 3, 2)),
+        lambda w, v: torch.einsum("bnkq,bnkd->bnqd", w.transpose(2, 3), v),
+        lambda w, v: torch.einsum("bqnk,bnkd->bqnd", w.permute(0, 2, 1, 3), v),
+        lambda w, v: torch.einsum("bqnk,bnkd->bqnd", w.swapaxes(1, 2).contiguous(), v),
+        lambda w, v: torch.bmm(w.flatten(0, 1), v.flatten(0, 1)),
+        lambda w, v: torch.bmm(w.mT.reshape(8, 5, 3).mT, v.view(8, 5, 8)),
+        lambda w, v: (w.unsqueeze(2).expand(2, 4, 1, 3, 5) @ v[:, :, None]).squeeze(2),
+    ],
+)
+def test_what_was_before_a_dropout_is_moved_as_the_weights_are(product: Callable[[Tensor, Tensor], Tensor]) -> None:
+    (seen,) = tap(lambda: product(functional.dropout(SCORES.softmax(-1), 0.5), VALUES))
+    assert torch.equal(seen.weights.reshape(WEIGHTS.shape), WEIGHTS)
+    assert seen.note.startswith("before dropout")
+
+
+def test_a_sink_is_cut_off_from_what_was_before_a_dropout() -> None:
+    (seen,) = tap(lambda: functional.dropout(SCORES.softmax(-1), 0.5)[..., :4] @ VALUES[:, :, :4])
+    assert torch.equal(seen.weights, WEIGHTS[..., :4])
+
+
 def test_a_dropout_in_place_leaves_nothing_else_to_show() -> None:
     (seen,) = tap(lambda: functional.dropout(SCORES.softmax(-1), 0.5, inplace=True) @ VALUES)
     assert seen.note == "after dropout, which overwrote the weights"
@@ -118,6 +142,71 @@ def test_an_attention_sink_is_cut_off_as_the_model_cuts_it_off() -> None:
 def test_the_difference_of_two_softmaxes_is_one_attention() -> None:
     expected = WEIGHTS - 0.5 * SCORES.sin().softmax(-1)
     assert torch.equal(only(lambda: (SCORES.softmax(-1) - 0.5 * SCORES.sin().softmax(-1)) @ VALUES), expected)
+
+
+# -- heads that are mixed after the softmax (talking heads, re-attention)
+
+MIX = torch.randn(4, 4)
+
+
+def heads_last(weights: Tensor) -> Tensor:
+    return weights.permute(0, 2, 3, 1)
+
+
+def heads_second(weights: Tensor) -> Tensor:
+    return weights.permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "mix"),
+    [
+        ("conv2d", nn.Conv2d(4, 4, 1)),
+        ("linear", lambda w: heads_second(functional.linear(heads_last(w), MIX))),
+        ("linear", lambda w: heads_second(nn.Linear(4, 4)(heads_last(w)).contiguous())),
+        ("matmul", lambda w: heads_second(heads_last(w) @ MIX)),
+        ("einsum", lambda w: torch.einsum("bhij,hg->bgij", w, MIX)),
+        ("einsum", lambda w: torch.einsum("gh,bhij->bgij", [MIX, w])),
+        ("einsum", lambda w: torch.einsum("...hij, hg -> ...gij", w, MIX)),
+        (
+            "einsum",
+            lambda w: heads_second(functional.layer_norm(heads_last(torch.einsum("bhij,hg->bgij", w, MIX)), [4])),
+        ),
+        ("layer_norm", lambda w: heads_second(nn.LayerNorm(4)(heads_last(w)))),
+    ],
+)
+def test_weights_are_those_before_their_heads_are_mixed(name: str, mix: Callable[[Tensor], Tensor]) -> None:
+    (seen,) = tap(lambda: mix(SCORES.softmax(-1)) @ VALUES)
+    assert torch.equal(seen.weights, WEIGHTS)
+    assert seen.note == f"before {name} mixes the heads"
+
+
+def test_mixed_heads_may_stay_last() -> None:
+    def attend() -> Tensor:
+        return torch.einsum("bqkn,bnkd->bqnd", functional.linear(heads_last(SCORES.softmax(-1)), MIX), VALUES)
+
+    (seen,) = tap(attend)
+    assert torch.equal(seen.weights, WEIGHTS)
+
+
+def test_a_dropout_before_or_after_the_mixing() -> None:
+    mix = nn.Conv2d(4, 4, 1)
+    (seen,) = tap(lambda: mix(functional.dropout(SCORES.softmax(-1), 0.5)) @ VALUES)
+    assert torch.equal(seen.weights, WEIGHTS) and seen.note == "before dropout; before conv2d mixes the heads"
+    (seen,) = tap(lambda: functional.dropout(mix(SCORES.softmax(-1)), 0.5) @ VALUES)
+    assert torch.equal(seen.weights, WEIGHTS) and seen.note == "before conv2d mixes the heads"
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        nn.Conv2d(4, 4, 3, padding=1),
+        nn.Conv2d(4, 6, 1),
+        lambda w: functional.linear(w, torch.ones(5, 5)),
+        nn.LayerNorm(5),
+    ],
+)
+def test_another_mixing_is_not_followed(mix: Callable[[Tensor], Tensor]) -> None:
+    assert tap(lambda: mix(SCORES.softmax(-1)).sum()) == []
 
 
 # -- shapes

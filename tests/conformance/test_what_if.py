@@ -14,6 +14,7 @@ from torch.nn import functional
 import memviz_widgets as mv
 from memviz_widgets import ActivationCache
 from memviz_widgets.capture import LazyValue, same_bits
+from memviz_widgets.errors import EditError
 
 from .model_state import Capture, unchanged
 
@@ -218,6 +219,28 @@ def test_keys_of_an_attention(captured: Capture, fused: bool) -> None:
     expected = model.out((weights @ value).transpose(1, 2).flatten(2))
     torch.testing.assert_close(twin[""], expected, atol=1e-6, rtol=0)
     assert torch.equal(twin.attention(""), weights)
+
+
+@pytest.mark.parametrize("by_product", [True, False])
+def test_heads_that_are_mixed_after_the_softmax(by_product: bool) -> None:
+    mix = torch.randn(2, 2)
+
+    class TalkingHeads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            heads = x.unflatten(-1, (2, -1)).transpose(1, 2)
+            weights = (heads @ heads.mT).softmax(-1)
+            if by_product:
+                mixed = torch.einsum("bhij,hg->bgij", weights, mix)
+            else:
+                mixed = functional.conv2d(weights, mix[:, :, None, None])
+            return mixed @ heads
+
+    cache = mv.ActivationCache.capture(TalkingHeads(), torch.randn(2, 5, 8))
+    assert torch.allclose(cache.attention("").sum(-1), torch.ones(2, 2, 5))
+    with pytest.raises(
+        EditError, match="cannot be edited: its weights as they are shown are not multiplied by a plain matmul"
+    ):
+        cache.what_if({" attention": mv.edit.zero(head=1)})
 
 
 @pytest.mark.parametrize("grad", [True, False], ids=["python", "fused"])
