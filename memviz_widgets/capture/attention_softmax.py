@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .attention_steps import MIXES, STEPS, made_with, mixes_heads, moved_key_axis, named, still_weights
+from .attention_steps import COMBINES, MIXES, STEPS, made_with, mixes_heads, moved_key_axis, named, still_weights
 from .einsum_terms import parse
 
 BEFORE_DROPOUT = "before dropout"
@@ -179,7 +179,8 @@ class SoftmaxWatch:
         source = args[0] if args else kwargs.get("input")
         before = self._of(source)
         if before is None:
-            others = [value for value in (*args[1:], *kwargs.values()) if self._of(value) is not None]
+            candidates = (*args[1:], *kwargs.values()) if name in COMBINES else ()
+            others = [value for value in candidates if self._of(value) is not None]
             if not others:
                 return
             source, before = others[0], self._of(others[0])

@@ -22,10 +22,12 @@ def named(names: Iterable[str], *owners: Any) -> dict[object, str]:
 
 
 _SHAPES = ("view", "reshape", "view_as", "reshape_as", "unflatten", "flatten", "squeeze", "unsqueeze")
+COMBINES = ("mul", "div", "true_divide", "add", "sub", "where")
+"""Steps that may be given the weights in another place than the first; elsewhere a tensor there is an example."""
 _SAME_PLACES = [
     *("to", "type", "type_as", "float", "half", "bfloat16", "double", "contiguous", "clone", "detach"),
-    *(*_SHAPES, "__getitem__"),
-    *("mul", "div", "true_divide", "add", "sub", "masked_fill", "where", "nan_to_num", "clamp", "expand"),
+    *(*_SHAPES, "__getitem__", "expand"),
+    *(*COMBINES, "masked_fill", "nan_to_num", "clamp"),
 ]
 _MOVES = ["transpose", "swapaxes", "swapdims", "permute"]
 _TRANSPOSED = [vars(Tensor.__base__)[name].__get__ for name in ("mT", "T")]
@@ -56,8 +58,8 @@ def moved_key_axis(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], 
         dims = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:] or kwargs["dims"]
         order = [int(dim) % rank for dim in dims]
     else:
-        named = [value for key, value in kwargs.items() if key != "input"]
-        one, other = (-1, -2) if name == "mT" else [*args[1:], *named]
+        keywords = [value for key, value in kwargs.items() if key != "input"]
+        one, other = (-1, -2) if name == "mT" else [*args[1:], *keywords]
         order[one], order[other] = order[other], order[one]
     place = order.index(rank + key_axis) - rank
     return place if place in (-1, -2) else None

@@ -294,6 +294,18 @@ def test_this_is_not_attention(function: Callable[[], Any]) -> None:
     assert tap(function) == []
 
 
+@pytest.mark.parametrize(
+    "likened",
+    [lambda x, w: x.view_as(w), lambda x, w: x.reshape_as(w), lambda x, w: x.to(w), lambda x, w: x.type_as(w)],
+)
+def test_what_is_made_like_weights_is_none(likened: Callable[[Tensor, Tensor], Tensor]) -> None:
+    def product() -> Tensor:
+        weights = SCORES.softmax(-1)
+        return likened(SCORES.sigmoid().double(), weights).float() @ VALUES
+
+    assert tap(product) == []
+
+
 def test_a_router_is_not_attention() -> None:
     assert tap(Router(), SCORES[0, 0], VALUES[0, 0]) == []
 
