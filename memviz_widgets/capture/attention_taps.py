@@ -49,6 +49,10 @@ WEIGHED = frozenset(
     )
 )
 """Functions that take weights; for telling where those of a module went that was never called."""
+_IN_PYTHON = {
+    name: getattr(nn.functional, name) for name in ("softmax", "dropout", "layer_norm", "multi_head_attention_forward")
+}
+"""Functions of which torch tells a mode what their name stands for now: it may be a wrapper of another library."""
 _ALWAYS = frozenset((*_CALLS, *SOFTMAXES, *WEIGHED))
 _STEPS = frozenset((*STEPS, *MIXES, *PRODUCTS, *SUMS))
 
@@ -80,6 +84,7 @@ class AttentionTaps:
         self._open: list[Caller] = []
         self._calls: dict[object, Reader] = {}
         self._always: frozenset[object] = frozenset()
+        self._wrappers: dict[object, Callable[..., Any]] = {}
         self._mode: TapsMode | None = None
         self._thread = 0
         self._softmaxes = SoftmaxWatch(self._follow)
@@ -93,7 +98,9 @@ class AttentionTaps:
         self.leave()
         flex = flex_operator()
         self._calls = _CALLS if flex is None else {**_CALLS, flex: flex_weights}
-        self._always = _ALWAYS if flex is None else _ALWAYS | {flex}
+        now = {getattr(nn.functional, name, own): own for name, own in _IN_PYTHON.items()}
+        self._wrappers = {wrapper: own for wrapper, own in now.items() if wrapper is not own}
+        self._always = _ALWAYS.union(self._wrappers, [] if flex is None else [flex])
         self._mode = TapsMode(self._always, self._watch)
         self._thread = threading.get_ident()
         push(self._mode)
@@ -128,18 +135,19 @@ class AttentionTaps:
 
     def _watch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call, then look at it."""
+        known = self._wrappers.get(func, func) if self._wrappers else func
         edit = self.editor() if self.editor is not None and self._recording() else None
-        if edit is not None and (func in self._calls or func in PRODUCTS or func in SUMS):
-            return self._make_edited(func, args, kwargs, edit)
+        if edit is not None and (known in self._calls or known in PRODUCTS or known in SUMS):
+            return self._make_edited(known, args, kwargs, edit)
         result = func(*args, **kwargs)
         if self._recording():
-            if func in WEIGHED:
-                self._note_weights(func, args, kwargs)
-                if func not in _STEPS:
+            if known in WEIGHED:
+                self._note_weights(known, args, kwargs)
+                if known not in _STEPS:
                     return result
             try:
                 with torch._C.DisableTorchFunction():
-                    self._look(func, args, kwargs, result)
+                    self._look(known, args, kwargs, result)
             except UnreadableError as error:
                 self._remark(f"an attention was not recorded: {error}")
             except Exception as error:  # whatever it is, the model must not see it

@@ -57,6 +57,28 @@ def test_weights_before_dropout_say_so() -> None:
     assert torch.allclose(seen.weights.sum(-1), torch.ones(1, 1, 3))
 
 
+@pytest.mark.parametrize("name", ["softmax", "dropout", "multi_head_attention_forward"])
+def test_functions_that_another_library_has_wrapped(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    torch.manual_seed(0)
+    own, x, calls = getattr(functional, name), torch.randn(2, 4, 3, 5), list[str]()
+    attention = nn.MultiheadAttention(5, 1)
+
+    def attend() -> Tensor:
+        if name == "multi_head_attention_forward":
+            result: Tensor = attention(x[0], x[0], x[0])[0]
+            return result
+        return functional.dropout(functional.softmax(x @ x.mT, dim=-1), 0.5) @ x
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        calls.append(name)
+        return own(*args, **kwargs)
+
+    (expected,) = tap(attend)
+    monkeypatch.setattr(functional, name, wrapper)
+    (seen,) = tap(attend)
+    assert calls and torch.equal(seen.weights, expected.weights) and seen.note == expected.note
+
+
 @pytest.mark.parametrize("queries", [3, 5])
 @pytest.mark.parametrize("variant", ["causal_upper_left", "causal_lower_right"])
 def test_a_causal_bias_counts_from_its_own_corner(variant: str, queries: int) -> None:
