@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .attention_steps import COMBINES, MIXES, STEPS, made_with, mixes_heads, moved_key_axis, named, still_weights
+from .dims_rules import HEAD_COUNTS
 from .einsum_terms import parse
 
 BEFORE_DROPOUT = "before dropout"
@@ -44,10 +45,6 @@ SUMS = named(["sum"], torch, Tensor)
 """Functions that may add up values that were multiplied by weights one by one."""
 
 
-_HEADS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads")
-"""Attributes in which attention modules keep their number of heads."""
-
-
 class Caller(NamedTuple):
     """The innermost module call in which a torch call is made; without a module outside of all."""
 
@@ -67,7 +64,7 @@ class Caller(NamedTuple):
 
     def heads_in(self, rows: int) -> int:
         """Number of heads in an axis of batch times heads; 1 when it is not certain that heads are in it."""
-        heads = next((getattr(self.module, name) for name in _HEADS if hasattr(self.module, name)), 1)
+        heads = next((getattr(self.module, name) for name in HEAD_COUNTS if hasattr(self.module, name)), 1)
         if not isinstance(heads, int) or heads < 2:
             return 1
         inputs = (value for value in (*self.args, *self.kwargs.values()) if isinstance(value, Tensor))

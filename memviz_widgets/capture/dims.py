@@ -2,8 +2,8 @@
 
 In: a module, a leaf of its result, the shapes that went in. Out: one name per axis (see records.DIMS).
 Order of trust: the user's override, the rule of the module's type, the same tensor seen before, the input of the same
-shape, the latest tensor of the same shape, weights inside an attention module, the input with another number of
-channels, the usual meaning of that many axes.
+shape, heads inside an attention module, the latest tensor of the same shape, weights inside an attention module, the
+input with another number of channels, strides that tell of a picture, the usual meaning of that many axes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from .dims_rules import (
     dims_by_class,
     dims_by_rank,
     dims_by_type,
+    heads_by_caller,
     input_dims,
+    pictures_turned,
     tells_inputs,
     weights_by_caller,
     with_other_channels,
@@ -63,7 +65,7 @@ class DimsGuide:
         shape: tuple[int, ...],
         inputs: list[Tensor],
         first: bool,
-        caller: str = "",
+        caller: nn.Module | None = None,
     ) -> Dims:
         """Dims of one tensor of a module's result.
 
@@ -75,7 +77,7 @@ class DimsGuide:
             shape: Its shape.
             inputs: Tensors that the module was called with.
             first: Whether this is the first tensor of the result (an override without ``[item]`` must fit it).
-            caller: Class name of the module that called this one, "" for none.
+            caller: The module that called this one, None for none.
         """
         dims = self._override(path, item, len(shape), first) if self._overrides else None
         kind: type = type(module)
@@ -98,15 +100,23 @@ class DimsGuide:
         return None
 
     def _infer(
-        self, module: nn.Module, item: str, tensor: Tensor, shape: tuple[int, ...], inputs: list[Tensor], caller: str
+        self,
+        module: nn.Module,
+        item: str,
+        tensor: Tensor,
+        shape: tuple[int, ...],
+        inputs: list[Tensor],
+        caller: nn.Module | None,
     ) -> Dims:
         """Dims without the user's help; always as many names as axes."""
         seen = [Seen(tuple(value.shape), self._guess(value)) for value in inputs]
         dims = dims_by_type(module, item, shape, seen) or self._same_tensor(tensor)
         if dims is None or len(dims) != len(shape):
             dims = next((value.dims for value in seen if value.shape == shape and value.dims), None)
-        dims = dims or self._latest.get(shape) or weights_by_caller(module, caller, len(shape))
-        return dims or with_other_channels(shape, seen) or dims_by_rank(module, shape, self.batch_size)
+        dims = dims or heads_by_caller(module, caller, shape) or self._latest.get(shape)
+        dims = dims or weights_by_caller(module, caller, len(shape))
+        dims = dims or with_other_channels(shape, seen) or pictures_turned(tensor)
+        return dims or dims_by_rank(module, shape, self.batch_size)
 
     def _guess(self, tensor: Tensor) -> Dims | None:
         """What an input probably is: the same tensor seen before, or the latest of its shape."""

@@ -9,7 +9,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Dims = tuple[str, ...]
 SPACE: dict[int, Dims] = {1: ("time",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -182,16 +183,45 @@ def speaks_of_attention(name: str) -> bool:
     return "attn" in name.lower() or "attention" in name.lower()
 
 
-def weights_by_caller(module: nn.Module, caller: str, rank: int) -> Dims | None:
+def weights_by_caller(module: nn.Module, caller: nn.Module | None, rank: int) -> Dims | None:
     """Weights that an attention module sends through a Softmax or a Dropout of its own; None for anything else.
 
     Asked last: a convolution's output that is known to be a picture stays one, whoever drops or normalises it.
     """
-    if not speaks_of_attention(caller) or not isinstance(module, (nn.Softmax, nn.Dropout)):
+    if not isinstance(module, (nn.Softmax, nn.Dropout)) or not speaks_of_attention(type(caller).__name__):
         return None
     if rank == 4:
         return ("batch", "head", "query", "key")
     return ("batch", "query", "key") if rank == 3 and isinstance(module, nn.Softmax) else None
+
+
+HEAD_COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "nhead", "heads")
+"""Attributes in which attention modules keep their number of heads."""
+
+
+def heads_by_caller(module: nn.Module, caller: nn.Module | None, shape: tuple[int, ...]) -> Dims | None:
+    """Queries, keys and values on their way through a part of an attention module, which counts its heads.
+
+    None where it says nothing of heads, where the heads may be on either side of the time, and for weights: what a
+    Softmax or a Dropout gives, and what has as many channels as steps.
+    """
+    if len(shape) != 4 or caller is None or shape[1] == shape[2] or isinstance(module, (nn.Softmax, nn.Dropout)):
+        return None
+    counts = _head_counts(caller) if speaks_of_attention(type(caller).__name__) else ()
+    if shape[1] in counts and shape[2] not in counts and shape[2] != shape[3]:
+        return ("batch", "head", "time", "channel")
+    if shape[2] in counts and shape[1] not in counts:
+        return ("batch", "time", "head", "channel")
+    return None
+
+
+def _head_counts(module: nn.Module) -> set[int]:
+    """Numbers of heads above 1 that an attention module keeps itself or in its ``config``."""
+    own = vars(module)
+    settings = getattr(own.get("config"), "__dict__", {})
+    named = [own.get(name) for name in HEAD_COUNTS]
+    named += [settings.get(name) for name in (*HEAD_COUNTS, "num_key_value_heads")]
+    return {count for count in named if type(count) is int and count > 1}
 
 
 def with_other_channels(shape: tuple[int, ...], inputs: list[Seen]) -> Dims | None:
@@ -224,6 +254,14 @@ def input_dims(module: nn.Module, position: int, shape: tuple[int, ...]) -> Dims
     else:
         dims = None
     return dims if dims is not None and len(dims) == rank else None
+
+
+def pictures_turned(tensor: Tensor) -> Dims | None:
+    """The dims of pictures whose channels were moved behind their places without a copy, as its strides tell."""
+    if tensor.dim() != 4 or tensor.layout is not torch.strided or tensor.is_nested or 1 in tensor.shape[1:]:
+        return None
+    _, second, third, last = tensor.stride()
+    return channels_last(4) if last > second > third > 0 else None
 
 
 def dims_by_rank(module: nn.Module, shape: tuple[int, ...], batch_size: int | None) -> Dims:

@@ -151,7 +151,7 @@ class Drafts:
         kind, shape, dtype, device, nbytes, said = look(tensor)
         dims: tuple[str, ...] = ()
         if self._guide is not None:
-            caller = frame.caller.kind if frame.caller is not None else ""
+            caller = frame.caller.module if frame.caller is not None else None
             dims = self._guide.name(frame.module, frame.path, item, tensor, shape, inputs, first, caller)
         lies = NOWHERE
         if self._ranks is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -208,6 +209,60 @@ def test_dropout_of_a_picture_in_an_attention_module_stays_a_picture() -> None:
 
     model = SpatialAttention(nn.Conv2d(2, 3, 1), nn.Dropout())
     assert dims_of(model, torch.ones(2, 2, 4, 4))["1"] == "batch channel height width"
+
+
+class HeadsAttention(nn.Module):
+    """Sends its heads through a layer, before or after the time."""
+
+    def __init__(self, *, time_first: bool, in_config: bool = False) -> None:
+        super().__init__()
+        self.norm, self.time_first = nn.LayerNorm(8), time_first
+        if in_config:
+            self.config = SimpleNamespace(num_attention_heads=4, num_key_value_heads=2)
+        else:
+            self.num_heads = 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        heads = x.unflatten(-1, (-1, 8))
+        result: Tensor = self.norm(heads if self.time_first else heads.transpose(1, 2)).sum()
+        return result
+
+
+@pytest.mark.parametrize(
+    ("time_first", "heads", "steps", "dims"),
+    [
+        (False, 4, 6, "batch head time channel"),
+        (True, 4, 6, "batch time head channel"),
+        (False, 3, 6, "batch height width channel"),  # no number that the module says
+        (True, 4, 4, "batch height width channel"),  # could be either
+    ],
+)
+def test_heads_on_their_way_through_an_attention_module(time_first: bool, heads: int, steps: int, dims: str) -> None:
+    assert dims_of(HeadsAttention(time_first=time_first), R(2, steps, heads * 8))["norm"] == dims
+
+
+@pytest.mark.parametrize("heads", [4, 2])
+def test_heads_that_a_configuration_counts(heads: int) -> None:
+    found = dims_of(HeadsAttention(time_first=True, in_config=True), R(2, 6, heads * 8))
+    assert found["norm"] == "batch time head channel"
+
+
+def test_a_picture_whose_channels_were_moved_behind_its_places() -> None:
+    class Patches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.projection = nn.Conv2d(3, 6, 4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            moved: Tensor = self.projection(x).permute(0, 2, 3, 1)
+            return moved
+
+    found = dims_of(nn.Sequential(Patches(), nn.LayerNorm(6)), R(2, 3, 16, 20))
+    assert found["0.projection"] == "batch channel height width"
+    assert found["0"] == found["1"] == "batch height width channel"
+    assert dims_of(nn.Identity(), R(2, 3, 4, 5).to(memory_format=torch.channels_last))["(model)"] == (
+        "batch channel height width"
+    )
 
 
 def test_named_item_of_a_module_with_attention_in_its_name_is_not_taken_for_weights() -> None:
