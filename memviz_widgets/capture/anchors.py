@@ -106,15 +106,15 @@ class Anchors:
         kwargs: Mapping[str, Any],
         index: int,
         entry: Callable[[], Any] | None = None,
-        random: RandomKeeper | None = None,
+        generators: RandomKeeper | None = None,
     ) -> None:
         """The outermost call begins: saved whatever its inputs are, if only by reference.
 
-        ``random``: the random generators as they are, if somebody has asked for them.
+        ``generators``: the random generators as they are, if somebody has asked for them.
         """
         anchor: Anchor | None = None
         if len(self._anchors) < MOST_ANCHORS:
-            anchor = self._save(module, 0, args, kwargs, index, entry, random)
+            anchor = self._save(module, 0, args, kwargs, index, entry, generators)
         self._open.append(anchor)
 
     def end(self, index: int) -> None:
@@ -138,14 +138,14 @@ class Anchors:
         kwargs: Mapping[str, Any],
         index: int,
         entry: Callable[[], Any] | None = None,
-        random: RandomKeeper | None = None,
+        generators: RandomKeeper | None = None,
     ) -> Anchor | None:
         anchor = Anchor(module, level, index, entry=entry, weights=self.weights_of(module) if self._loop else None)
         self._anchors.append(anchor)
         if entry is None:
             self._fill(anchor, args, kwargs)
         if anchor.saved:
-            anchor.surroundings = Surroundings(torch_only=level > 0, random=random)
+            anchor.surroundings = Surroundings(torch_only=level > 0, generators=generators)
         return anchor
 
     def _fill(self, anchor: Anchor, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

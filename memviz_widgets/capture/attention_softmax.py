@@ -204,7 +204,7 @@ class SoftmaxWatch:
 
     def _mix(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Tensor) -> None:
         """Follow a mixture of the heads of weights. What is shown is the softmax: rows of a mixture have any sum."""
-        args = (*args[:1], *args[1]) if name == "einsum" and isinstance(args[1], (list, tuple)) else args
+        args = _one_by_one(args) if name == "einsum" else args
         args = (*args, *(value for value in kwargs.values() if isinstance(value, Tensor)))
         for place, source in enumerate(args):
             before = self._of(source)
@@ -264,7 +264,7 @@ class SoftmaxWatch:
         return None
 
     def _einsum(self, args: tuple[Any, ...], caller: Caller) -> Found | None:
-        operands = args[1] if len(args) == 2 and isinstance(args[1], (list, tuple)) else args[1:]
+        operands = _one_by_one(args)[1:]
         if not isinstance(args[0], str) or len(operands) != 2:
             return None
         for place in (0, 1):
@@ -291,6 +291,11 @@ class SoftmaxWatch:
         else:
             value = value.reshape(used.shape)
         return _rank_4(value, followed.note, caller)
+
+
+def _one_by_one(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The arguments of an einsum, whose operands may be given as one list."""
+    return (args[0], *args[1]) if len(args) == 2 and isinstance(args[1], (list, tuple)) else args
 
 
 def _weighs_values(weights: Tensor, key_axis: int, product: Tensor) -> bool:

@@ -29,7 +29,8 @@ _SAME_PLACES = [
     *(*_SHAPES, "__getitem__", "expand"),
     *(*COMBINES, "masked_fill", "nan_to_num", "clamp"),
 ]
-_MOVES = ["transpose", "swapaxes", "swapdims", "permute"]
+_MOVES = ("transpose", "swapaxes", "swapdims", "permute")
+_TURNS = (*_MOVES, "mT")
 _TRANSPOSED = [vars(Tensor.__base__)[name].__get__ for name in ("mT", "T")]
 STEPS = {
     **named(_SAME_PLACES, torch, Tensor),
@@ -51,7 +52,7 @@ def moved_key_axis(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], 
     """Where the axis of the keys is after a step: -1 or -2; None when it is elsewhere."""
     if name == "unsqueeze" or (name == "getitem" and None in _entries(args[1])):
         return _key_axis_among_new(name, args, kwargs, rank, key_axis)
-    if name not in ("transpose", "swapaxes", "swapdims", "permute", "mT"):
+    if name not in _TURNS:
         return key_axis
     order = list(range(rank))
     if name == "permute":
@@ -113,7 +114,7 @@ def made_with(
         return weights.reshape(result.shape)
     if name == "expand":
         return weights.expand(result.shape)
-    if name in ("getitem", "mT", *_MOVES):
+    if name in ("getitem", *_TURNS):
         keywords = {key: value for key, value in kwargs.items() if key != "input"}
         moved: Tensor = func(weights, *args[1:], **keywords)
         return moved

@@ -135,7 +135,7 @@ class AttentionTaps:
 
     def _watch(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Make the call, then look at it."""
-        known = self._wrappers.get(func, func) if self._wrappers else func
+        known = self._wrappers.get(func, func)
         edit = self.editor() if self.editor is not None and self._recording() else None
         if edit is not None and (known in self._calls or known in PRODUCTS or known in SUMS):
             return self._make_edited(known, args, kwargs, edit)

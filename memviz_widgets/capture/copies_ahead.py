@@ -15,9 +15,9 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
-from .fingerprint import SAMPLES
+from .fingerprint import samples
 from .pages import PAGES
-from .tensors import plain_mode, tensor_kind, version_of
+from .tensors import tensor_kind, version_of
 
 AHEAD_FROM = 1 << 20
 """Bytes of a tensor from which copying takes longer than starting a thread."""
@@ -91,8 +91,7 @@ class _Batch:
         copy = self._copies.pop(id(live), None)
         if copy is None or source is not live or version_of(live) != version:
             return None
-        with plain_mode():  # a write through .data bumps no version
-            return copy if torch.equal(_sample(copy), _sample(live)) else None
+        return copy if torch.equal(samples(copy), samples(live)) else None  # a write through .data bumps no version
 
 
 def _copy_all(tensors: list[Tensor], copies: dict[int, Tensor], running: _thread.LockType) -> None:
@@ -105,13 +104,6 @@ def _copy_all(tensors: list[Tensor], copies: dict[int, Tensor], running: _thread
                 copies[id(each)] = copy
     finally:
         running.release()
-
-
-def _sample(tensor: Tensor) -> Tensor:
-    """The bytes of about SAMPLES elements, evenly spread: a view, since numpy would pin the memory of a weight."""
-    size, step = tensor.element_size(), max(1, tensor.numel() // SAMPLES)
-    count = -(-tensor.numel() // step)
-    return tensor.detach().view(-1).view(torch.uint8).as_strided((count, size), (step * size, 1))
 
 
 def _is_worth_it(tensor: Tensor) -> bool:

@@ -91,11 +91,9 @@ class _Region:
         for position, (start, stop, is_fresh) in enumerate(self._gaps):
             if is_fresh == fresh and stop - start >= nbytes:
                 # What is taken now lies between this gap and the one before, so there is nothing to join.
-                self._gaps[position : position + 1] = [_Gap(start + nbytes, stop, fresh)] * (stop - start > nbytes)
-                if fresh:
-                    self.fresh -= nbytes
-                else:
-                    self.waiting -= nbytes
+                rest = [_Gap(start + nbytes, stop, fresh)] if stop - start > nbytes else []
+                self._gaps[position : position + 1] = rest
+                self._count(_Gap(start, start + nbytes, fresh), -1)
                 return start
         return None
 
@@ -175,15 +173,13 @@ class PagePool:
         """Memory for ``nbytes`` > 0, as a tensor of uint8 whose end gives the bytes back."""
         size = -(-nbytes // _LINE) * _LINE
         with self._lock:
-            if self._ended:
-                self._take_back()
+            self._take_back()
             region, start = self._find(size)
             array = np.frombuffer(region.pages, np.uint8, nbytes, start)
             loan = _Loan(array, self._end)
             loan.region, loan.start, loan.stop = region, start, start + size
             self._loans[id(loan)] = loan
-        if self._ended:
-            self._settle()
+        self._settle()
         # The tensor's storage holds the array and nothing else does: its end is the end of the last tensor on it.
         return torch.from_numpy(array)
 

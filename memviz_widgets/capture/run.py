@@ -163,11 +163,11 @@ def run(session: Session, x: object, call: Callable[[Any], Any] | None = None) -
     inner = python_module(session.model)
     forward = entry_point(inner, x, call)
     session.guide.batch_size = batch_size(x)
-    random = RandomKeeper()
+    generators = RandomKeeper()
     if session.anchors:
         args, kwargs = ((), {}) if call else arguments(x)
-        session.anchors.begin_outermost(None if call else inner, args, kwargs, 0, forward if call else None, random)
-    with cheap_collections(), kept_state(session.modules, session.trace, random) as weights:
+        session.anchors.begin_outermost(None if call else inner, args, kwargs, 0, forward if call else None, generators)
+    with cheap_collections(), kept_state(session.modules, session.trace, generators) as weights:
         session.begin()
         try:
             forward()

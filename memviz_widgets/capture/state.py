@@ -8,7 +8,7 @@ holds.
 
 from __future__ import annotations
 
-import random as python_random
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,13 +26,13 @@ from .trace import Modules, Trace
 
 
 @contextmanager
-def kept_state(modules: Modules, trace: Trace, random: RandomKeeper | None = None) -> Iterator[ParameterWatch]:
+def kept_state(modules: Modules, trace: Trace, generators: RandomKeeper | None = None) -> Iterator[ParameterWatch]:
     """Save, run the block, put everything back; also after KeyboardInterrupt. The block gets the watch on the weights.
 
     Args:
         modules: All modules of the model: ``walk(model)``.
         trace: Gets the remarks about what could not be put back.
-        random: The random generators as they are; None to ask for them here.
+        generators: The random generators as they are; None to ask for them here.
     """
     named = named_parameters(modules)
     sharded = ShardedWeights(modules)
@@ -40,7 +40,7 @@ def kept_state(modules: Modules, trace: Trace, random: RandomKeeper | None = Non
     tensors = TensorKeeper(modules, attributes, {id(value) for _, value in named})
     parameters = ParameterWatch(named, tensors.kept)
     grads = GradKeeper(named)
-    generators = random or RandomKeeper()
+    generators = generators or RandomKeeper()
     try:
         yield parameters
     finally:
@@ -80,7 +80,7 @@ class RandomKeeper:
         self._torch = torch.get_rng_state()
         # Asking a device that was never used would initialise it, which takes memory and seconds.
         self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-        self._python = None if torch_only else python_random.getstate()
+        self._python = None if torch_only else random.getstate()
         numpy = None if torch_only else sys.modules.get("numpy")
         self._numpy: Any = numpy.random.get_state() if numpy else None
 
@@ -90,6 +90,6 @@ class RandomKeeper:
         if self._cuda is not None:
             torch.cuda.set_rng_state_all(self._cuda)
         if self._python is not None:
-            python_random.setstate(self._python)
+            random.setstate(self._python)
         if self._numpy is not None:
             sys.modules["numpy"].random.set_state(self._numpy)

@@ -20,14 +20,14 @@ class Surroundings:
 
     Args:
         torch_only: Leave out Python's and numpy's generators, whose states take longer than many a block to run.
-        random: The generators of this moment, if somebody has asked for them; None to ask.
+        generators: Those of this moment, if somebody has asked for them; None to ask.
     """
 
-    def __init__(self, *, torch_only: bool = False, random: RandomKeeper | None = None) -> None:
+    def __init__(self, *, torch_only: bool = False, generators: RandomKeeper | None = None) -> None:
         self._grad = torch.is_grad_enabled()
         self._inference = torch.is_inference_mode_enabled()
         self._autocast = [(device, *_autocast_of(device)) for device in _autocast_devices()]
-        self._random = random or RandomKeeper(torch_only=torch_only)
+        self._random = generators or RandomKeeper(torch_only=torch_only)
 
     @contextmanager
     def restored(self) -> Iterator[None]:
